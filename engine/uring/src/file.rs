@@ -1,0 +1,218 @@
+//! Files to be written, and the folders they stand in.
+
+use std::ffi::CString;
+use std::fmt::Display;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use io_uring::squeue::Entry;
+use io_uring::{opcode, types};
+
+use crate::error::{About, Error};
+use crate::faults::{self, Operation};
+use crate::op;
+use crate::pool::Block;
+use crate::shard;
+
+/// A file open for writing. Clones share it.
+#[derive(Clone)]
+pub struct File {
+    fd: Rc<OwnedFd>,
+    path: Rc<Path>,
+}
+
+/// Room on a filesystem, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// What an ordinary user can still use.
+    pub available: u64,
+    /// Size of the filesystem.
+    pub total: u64,
+}
+
+impl File {
+    /// Creates a file for writing, mode 0600; one that is there already is emptied.
+    pub async fn create(path: &Path) -> Result<Self, Error> {
+        faults::check(Operation::Open, path).about("create", path.display())?;
+        let name = c_path(path)?;
+        let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC | libc::O_CLOEXEC | libc::O_NOFOLLOW;
+        let entry = opcode::OpenAt::new(types::Fd(libc::AT_FDCWD), name.as_ptr())
+            .flags(flags)
+            .mode(0o600)
+            .build();
+        // SAFETY: the string owns the path, on the heap.
+        let (result, _) = unsafe { op::submit(name, entry) }.await;
+        Ok(Self { fd: Rc::new(owned(result.about("create", path.display())?)), path: path.into() })
+    }
+
+    /// The path it was opened with.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes the first `length` bytes of a block at `position`, all of them.
+    ///
+    /// # Panics
+    ///
+    /// If the block is shorter.
+    pub async fn write_all_at(
+        &self,
+        mut block: Block,
+        length: usize,
+        position: u64,
+    ) -> (Result<(), Error>, Block) {
+        assert!(length <= block.len(), "cannot write more than a block holds");
+        let fd = types::Fd(self.fd.as_raw_fd());
+        let mut written = 0;
+        while written < length {
+            if let Err(error) = faults::check(Operation::Write, &self.path) {
+                return (Err(self.error("write", error)), block);
+            }
+            let rest = block.get(written..length).unwrap_or_default();
+            let count = u32::try_from(rest.len()).unwrap_or(u32::MAX);
+            let offset = position + written as u64;
+            let entry = match block.registered_index(shard::current()) {
+                Some(index) => opcode::WriteFixed::new(fd, rest.as_ptr(), count, index).offset(offset).build(),
+                None => opcode::Write::new(fd, rest.as_ptr(), count).offset(offset).build(),
+            };
+            // SAFETY: the block owns the memory at a fixed address; the Rc keeps the file open.
+            let (result, held) = unsafe { op::submit((Rc::clone(&self.fd), block), entry) }.await;
+            block = held.1;
+            match result {
+                Ok(0) => {
+                    let stuck = io::Error::new(io::ErrorKind::WriteZero, "the disk takes no more data");
+                    return (Err(self.error("write", stuck)), block);
+                }
+                Ok(count) => written += usize::try_from(count).unwrap_or_default(),
+                Err(error) => return (Err(self.error("write", error)), block),
+            }
+        }
+        (Ok(()), block)
+    }
+
+    /// Reserves room from `position` on, without changing the file's length. Filesystems that cannot do it are
+    /// no error.
+    pub async fn allocate(&self, position: u64, length: u64) -> Result<(), Error> {
+        faults::check(Operation::Allocate, &self.path).map_err(|error| self.error("reserve room for", error))?;
+        let entry = opcode::Fallocate::new(types::Fd(self.fd.as_raw_fd()), length)
+            .offset(position)
+            .mode(libc::FALLOC_FL_KEEP_SIZE)
+            .build();
+        // SAFETY: no memory is involved; the Rc keeps the file open.
+        let (result, _) = unsafe { op::submit(Rc::clone(&self.fd), entry) }.await;
+        match result {
+            Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(()),
+            Err(error) => Err(self.error("reserve room for", error)),
+            Ok(_) => Ok(()),
+        }
+    }
+
+    /// Makes what was written durable, with the metadata that is needed to read it back (fdatasync).
+    pub async fn sync_data(&self) -> Result<(), Error> {
+        faults::check(Operation::Sync, &self.path).map_err(|error| self.error("sync", error))?;
+        let entry = opcode::Fsync::new(types::Fd(self.fd.as_raw_fd()))
+            .flags(types::FsyncFlags::DATASYNC)
+            .build();
+        // SAFETY: no memory is involved; the Rc keeps the file open.
+        let (result, _) = unsafe { op::submit(Rc::clone(&self.fd), entry) }.await;
+        result.map(|_| ()).map_err(|error| self.error("sync", error))
+    }
+
+    /// Cuts the file to `length` bytes, giving back what was reserved beyond it.
+    pub fn set_len(&self, length: u64) -> Result<(), Error> {
+        let length = libc::off_t::try_from(length).unwrap_or(libc::off_t::MAX);
+        // SAFETY: the descriptor is open; no memory is involved.
+        let result = unsafe { libc::ftruncate(self.fd.as_raw_fd(), length) };
+        if result == 0 { Ok(()) } else { Err(self.error("cut", io::Error::last_os_error())) }
+    }
+
+    fn error(&self, operation: &'static str, source: io::Error) -> Error {
+        Error::new(operation, self.path.display(), source)
+    }
+}
+
+/// Renames without replacing anything: if `to` is there, it fails with `AlreadyExists`.
+pub async fn rename(from: &Path, to: &Path) -> Result<(), Error> {
+    let subject = Arrow(from, to);
+    faults::check(Operation::Rename, to).about("rename", &subject)?;
+    let names = (c_path(from)?, c_path(to)?);
+    let here = types::Fd(libc::AT_FDCWD);
+    let entry = opcode::RenameAt::new(here, names.0.as_ptr(), here, names.1.as_ptr())
+        .flags(libc::RENAME_NOREPLACE)
+        .build();
+    // SAFETY: the strings own the paths, on the heap.
+    let (result, _) = unsafe { op::submit(names, entry) }.await;
+    result.map(|_| ()).about("rename", subject)
+}
+
+/// Removes a file.
+pub async fn remove(path: &Path) -> Result<(), Error> {
+    faults::check(Operation::Remove, path).about("remove", path.display())?;
+    let name = c_path(path)?;
+    let entry = opcode::UnlinkAt::new(types::Fd(libc::AT_FDCWD), name.as_ptr()).build();
+    // SAFETY: the string owns the path, on the heap.
+    let (result, _) = unsafe { op::submit(name, entry) }.await;
+    result.map(|_| ()).about("remove", path.display())
+}
+
+/// Makes the entries of a folder durable: what was renamed into it stays there after a power cut.
+pub async fn sync_directory(path: &Path) -> Result<(), Error> {
+    faults::check(Operation::SyncDirectory, path).about("sync folder", path.display())?;
+    let name = c_path(path)?;
+    let entry = opcode::OpenAt::new(types::Fd(libc::AT_FDCWD), name.as_ptr())
+        .flags(libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC)
+        .build();
+    // SAFETY: the string owns the path, on the heap.
+    let (result, _) = unsafe { op::submit(name, entry) }.await;
+    let fd = owned(result.about("open folder", path.display())?);
+    let entry: Entry = opcode::Fsync::new(types::Fd(fd.as_raw_fd())).build();
+    // SAFETY: no memory is involved; the operation owns the descriptor.
+    let (result, _) = unsafe { op::submit(fd, entry) }.await;
+    result.map(|_| ()).about("sync folder", path.display())
+}
+
+/// Room on the filesystem that holds `path`.
+pub fn free_space(path: &Path) -> Result<Space, Error> {
+    let name = c_path(path)?;
+    // SAFETY: all zeros is a valid value of this plain C structure.
+    let mut stat: libc::statvfs = unsafe { std::mem::zeroed() };
+    // SAFETY: both pointers are valid for the call.
+    let result = unsafe { libc::statvfs(name.as_ptr(), &raw mut stat) };
+    if result != 0 {
+        return Err(Error::new("look up free space of", path.display(), io::Error::last_os_error()));
+    }
+    Ok(Space {
+        available: stat.f_bavail.saturating_mul(stat.f_frsize),
+        total: stat.f_blocks.saturating_mul(stat.f_frsize),
+    })
+}
+
+/// True if both folders are on one filesystem, so that a file can be renamed from one to the other.
+pub fn same_filesystem(one: &Path, other: &Path) -> Result<bool, Error> {
+    let device = |path: &Path| std::fs::metadata(path).map(|metadata| metadata.dev());
+    Ok(device(one).about("look up", one.display())? == device(other).about("look up", other.display())?)
+}
+
+struct Arrow<'a>(&'a Path, &'a Path);
+
+impl Display for Arrow<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} to {}", self.0.display(), self.1.display())
+    }
+}
+
+
+fn c_path(path: &Path) -> Result<CString, Error> {
+    CString::new(path.as_os_str().as_bytes())
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "the path holds a NUL"))
+        .about("use", PathBuf::from(path).display())
+}
+
+fn owned(fd: u32) -> OwnedFd {
+    // SAFETY: the kernel has just given us this descriptor; nobody else owns it.
+    unsafe { OwnedFd::from_raw_fd(RawFd::try_from(fd).unwrap_or(-1)) }
+}
