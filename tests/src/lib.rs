@@ -1,1 +1,4 @@
-//! .
+//! Tests that need more than one crate, and what they share.
+
+pub mod fuzz;
+pub mod station;

@@ -1,1 +1,45 @@
-//! To be written.
+//! What must outlive the process: files to send, files received, receipts owed and receipts that came, each with
+//! its story, in one embedded SQLite database.
+//!
+//! The catalog knows files, states and debts. It opens no socket, reads no clock (times are unix milliseconds,
+//! given by the caller), and never touches the files that it tells of. It is synchronous: every change is on disk
+//! when its function returns, and every change of several rows is one transaction.
+//!
+//! ```text
+//! outbound   Queued ─▶ Sending ─▶ Sent ─▶ Delivered (EERP) | Rejected (NERP)
+//!              ▲ │        │ └─▶ Refused | Failed ─▶ back to Queued, if an operator says so
+//!              │ ▼        ▼
+//!             Held     Queued again, position kept; or Cancelled
+//!
+//! inbound    Receiving ─▶ Landing ─▶ Received, and in the same transaction a receipt is owed
+//!              ▲ └───────────┴─▶ Failed
+//!              └───────────────────┘ the peer offers the file again
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod column;
+mod database;
+mod error;
+mod event;
+mod history;
+mod inbound;
+mod json;
+mod outbound;
+mod receipt;
+mod stamp;
+mod state;
+mod transfer_ref;
+
+#[cfg(test)]
+mod tests;
+
+pub use database::Catalog;
+pub use error::CatalogError;
+pub use event::{EVENT_TEXT_BYTES_MAX, EVENTS_PER_TRANSFER_MAX, Event};
+pub use history::{HistoryEntry, HistoryFilter, Transfer, TransferDetail};
+pub use inbound::{Inbound, NewInbound};
+pub use outbound::{AfterDelivery, NewOutbound, Outbound, OutboundChange, SourceIdentity};
+pub use receipt::{NewReceipt, Receipt, ReceiptKind, ReceiptSummary};
+pub use state::{InboundState, OutboundState};
+pub use transfer_ref::{InvalidTransferRef, TransferRef};

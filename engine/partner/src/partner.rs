@@ -74,7 +74,9 @@ impl Partner {
         let code = parsed.code.0;
         let stations: Vec<_> = match parsed.stations {
             Some(stations) if stations.is_empty() => {
-                return Err(wrong("stations: at least one is needed; leave the key out to use `code`".into()));
+                return Err(wrong(
+                    "stations: at least one is needed; leave the key out to use `code`".into(),
+                ));
             }
             Some(stations) => stations.into_iter().map(|station| station.0).collect(),
             None => vec![code],

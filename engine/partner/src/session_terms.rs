@@ -72,9 +72,8 @@ impl SessionSettings {
         if level_min > level_max {
             return Err(format!("level_min = {level_min} is above level_max = {level_max}"));
         }
-        let seconds = |set: Option<u32>, default: u32| {
-            Duration::from_secs(u64::from(set.unwrap_or(default).max(1)))
-        };
+        let seconds =
+            |set: Option<u32>, default: u32| Duration::from_secs(u64::from(set.unwrap_or(default).max(1)));
         Ok(SessionTerms {
             buffer_size: self.buffer_size.map_or_else(|| BufferSize::try_from(DEFAULT_BUFFER_SIZE), Ok)?,
             credit: self.credit.map_or_else(|| CreditWindow::try_from(DEFAULT_CREDIT), Ok)?,

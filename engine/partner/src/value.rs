@@ -54,7 +54,9 @@ impl TryFrom<i64> for BufferSize {
     fn try_from(octets: i64) -> Result<Self, String> {
         match u32::try_from(octets) {
             Ok(size) if (BUFFER_SIZE_MIN..=BUFFER_SIZE_MAX).contains(&size) => Ok(Self(size)),
-            _ => Err(format!("{octets} is no buffer size: {BUFFER_SIZE_MIN} to {BUFFER_SIZE_MAX} are allowed")),
+            _ => {
+                Err(format!("{octets} is no buffer size: {BUFFER_SIZE_MIN} to {BUFFER_SIZE_MAX} are allowed"))
+            }
         }
     }
 }

@@ -77,9 +77,12 @@ fn partner_names_are_safe_as_file_names() {
 
 #[test]
 fn addresses_may_be_names_and_numbers() {
-    for (text, shown) in
-        [("host", "host:3305"), ("10.0.0.1:99", "10.0.0.1:99"), ("[::1]:33", "[::1]:33"), ("[::1]", "[::1]:3305")]
-    {
+    for (text, shown) in [
+        ("host", "host:3305"),
+        ("10.0.0.1:99", "10.0.0.1:99"),
+        ("[::1]:33", "[::1]:33"),
+        ("[::1]", "[::1]:3305"),
+    ] {
         assert_eq!(text.parse::<odile_partner::Address>().unwrap().to_string(), shown);
     }
     for text in ["", ":1", "a b", "host:x", "[::1", "::1"] {

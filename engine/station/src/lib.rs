@@ -1,1 +1,44 @@
-//! To be written.
+//! A running station: it introduces the protocol half (`wire`, `session`, `transfer`, `partner`) to the runtime
+//! (`uring`) and to what must outlive the process (`catalog`).
+//!
+//! ```text
+//! Station ─┬─ shard 0..n   accept, call, and one Link per session       (pinned threads, io_uring)
+//!          ├─ scheduler    which partner is called when                  (a task on shard 0)
+//!          ├─ outbox scan  files that people put into outbox/PARTNER     (a task on shard 0)
+//!          ├─ ledger       the catalog, on a thread of its own
+//!          ├─ control      requests of the command line on a Unix socket (a thread)
+//!          └─ workers      what may wait for the disk
+//! ```
+
+mod clock;
+pub mod control;
+mod enqueue;
+mod error;
+mod event;
+mod home;
+mod landing;
+mod ledger;
+mod link;
+mod options;
+mod outbox;
+mod progress;
+mod scheduler;
+mod shared;
+mod spool;
+mod station;
+
+pub use enqueue::SendRequest;
+pub use error::StationError;
+pub use event::{Event, EventSink, SessionEnd};
+pub use home::{Configuration, Home, HomeLock};
+pub use options::{Options, Target};
+pub use progress::{Progress, ProgressBoard};
+pub use station::{Calls, Handle, Station};
+
+pub use odile_catalog as catalog;
+pub use odile_partner as partner;
+pub use odile_transfer::{NameError, checked_dataset_name, dataset_name_from};
+pub use odile_uring::{
+    Faults, Finding, Operation, Severity, available_cpus, free_space, probe, same_filesystem,
+};
+pub use odile_wire as wire;

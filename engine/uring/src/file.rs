@@ -40,10 +40,8 @@ impl File {
         faults::check(Operation::Open, path).about("create", path.display())?;
         let name = c_path(path)?;
         let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC | libc::O_CLOEXEC | libc::O_NOFOLLOW;
-        let entry = opcode::OpenAt::new(types::Fd(libc::AT_FDCWD), name.as_ptr())
-            .flags(flags)
-            .mode(0o600)
-            .build();
+        let entry =
+            opcode::OpenAt::new(types::Fd(libc::AT_FDCWD), name.as_ptr()).flags(flags).mode(0o600).build();
         // SAFETY: the string owns the path, on the heap.
         let (result, _) = unsafe { op::submit(name, entry) }.await;
         Ok(Self { fd: Rc::new(owned(result.about("create", path.display())?)), path: path.into() })
@@ -76,7 +74,9 @@ impl File {
             let count = u32::try_from(rest.len()).unwrap_or(u32::MAX);
             let offset = position + written as u64;
             let entry = match block.registered_index(shard::current()) {
-                Some(index) => opcode::WriteFixed::new(fd, rest.as_ptr(), count, index).offset(offset).build(),
+                Some(index) => {
+                    opcode::WriteFixed::new(fd, rest.as_ptr(), count, index).offset(offset).build()
+                }
                 None => opcode::Write::new(fd, rest.as_ptr(), count).offset(offset).build(),
             };
             // SAFETY: the block owns the memory at a fixed address; the Rc keeps the file open.
@@ -94,10 +94,31 @@ impl File {
         (Ok(()), block)
     }
 
+    /// Writes a whole vector at the beginning of the file, for small files.
+    pub async fn write_small(&self, mut content: Vec<u8>) -> Result<(), Error> {
+        let fd = types::Fd(self.fd.as_raw_fd());
+        let mut written = 0;
+        while written < content.len() {
+            faults::check(Operation::Write, &self.path).map_err(|error| self.error("write", error))?;
+            let rest = content.get(written..).unwrap_or_default();
+            let count = u32::try_from(rest.len()).unwrap_or(u32::MAX);
+            let entry = opcode::Write::new(fd, rest.as_ptr(), count).offset(written as u64).build();
+            // SAFETY: the vector owns the memory, at an address that moving it does not change.
+            let (result, held) = unsafe { op::submit((Rc::clone(&self.fd), content), entry) }.await;
+            content = held.1;
+            match result.map_err(|error| self.error("write", error))? {
+                0 => return Err(self.error("write", io::ErrorKind::WriteZero.into())),
+                count => written += usize::try_from(count).unwrap_or_default(),
+            }
+        }
+        Ok(())
+    }
+
     /// Reserves room from `position` on, without changing the file's length. Filesystems that cannot do it are
     /// no error.
     pub async fn allocate(&self, position: u64, length: u64) -> Result<(), Error> {
-        faults::check(Operation::Allocate, &self.path).map_err(|error| self.error("reserve room for", error))?;
+        faults::check(Operation::Allocate, &self.path)
+            .map_err(|error| self.error("reserve room for", error))?;
         let entry = opcode::Fallocate::new(types::Fd(self.fd.as_raw_fd()), length)
             .offset(position)
             .mode(libc::FALLOC_FL_KEEP_SIZE)
@@ -114,9 +135,8 @@ impl File {
     /// Makes what was written durable, with the metadata that is needed to read it back (fdatasync).
     pub async fn sync_data(&self) -> Result<(), Error> {
         faults::check(Operation::Sync, &self.path).map_err(|error| self.error("sync", error))?;
-        let entry = opcode::Fsync::new(types::Fd(self.fd.as_raw_fd()))
-            .flags(types::FsyncFlags::DATASYNC)
-            .build();
+        let entry =
+            opcode::Fsync::new(types::Fd(self.fd.as_raw_fd())).flags(types::FsyncFlags::DATASYNC).build();
         // SAFETY: no memory is involved; the Rc keeps the file open.
         let (result, _) = unsafe { op::submit(Rc::clone(&self.fd), entry) }.await;
         result.map(|_| ()).map_err(|error| self.error("sync", error))
@@ -204,7 +224,6 @@ impl Display for Arrow<'_> {
         write!(f, "{} to {}", self.0.display(), self.1.display())
     }
 }
-
 
 fn c_path(path: &Path) -> Result<CString, Error> {
     CString::new(path.as_os_str().as_bytes())

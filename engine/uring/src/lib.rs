@@ -25,11 +25,11 @@ mod worker;
 pub use error::Error;
 pub use faults::{Faults, Operation};
 pub use file::{File, Space, free_space, remove, rename, same_filesystem, sync_directory};
-pub use map::{MappedSource, SourceError, SourceIdentity};
+pub use map::{MappedSource, SourceError, SourceIdentity, quiet_file};
 pub use pool::{Block, Pool};
 pub use probe::{Finding, Severity, probe};
 pub use shard::{Shard, ShardConfig, ShardThread, available_cpus, start};
-pub use socket::{Listener, Stream, SocketOptions};
+pub use socket::{Listener, SocketOptions, Stream};
 pub use worker::Workers;
 
 pub use tokio::task::JoinHandle;

@@ -4,6 +4,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -158,12 +159,14 @@ impl MappedSource {
         // A change between windows is found here, before anything of it is sent.
         self.check(&self.identity)?;
         let start = position - position % PAGE_BYTES as u64;
-        let length = (position - start + wanted).max(self.window_bytes as u64).min(self.identity.size - start);
+        let length =
+            (position - start + wanted).max(self.window_bytes as u64).min(self.identity.size - start);
         let map_error = |source| SourceError::Map { path: self.path.clone(), source };
         let length = usize::try_from(length).map_err(|_| map_error(io::ErrorKind::OutOfMemory.into()))?;
         // SAFETY: others can change the file under the mapping. Octets that change are what they are: any value
         // is valid; pages that vanish are caught by `sigbus::guarded`, the only way to read the window.
-        let map = unsafe { MmapOptions::new().offset(start).len(length).map(&self.file) }.map_err(map_error)?;
+        let map =
+            unsafe { MmapOptions::new().offset(start).len(length).map(&self.file) }.map_err(map_error)?;
         // Only a hint.
         let _ = map.advise(Advice::Sequential);
         self.window = Some(Window { map, start });
@@ -176,6 +179,28 @@ impl MappedSource {
             .read_exact_at(buffer, position)
             .map_err(|_| SourceError::Unreadable { path: self.path.clone(), position })
     }
+}
+
+/// Looks whether a regular file is left alone: its identity, or nothing if some process has it open for writing or
+/// it is no regular file.
+///
+/// Where the filesystem cannot tell who has a file open, it counts as left alone.
+pub fn quiet_file(path: &Path) -> io::Result<Option<SourceIdentity>> {
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Ok(None);
+    }
+    // A read lease is refused while anybody has the file open for writing.
+    // SAFETY: the descriptor is open; no memory is involved.
+    let leased = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_RDLCK) };
+    if leased == 0 {
+        // SAFETY: as above.
+        unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_UNLCK) };
+    } else if io::Error::last_os_error().raw_os_error() == Some(libc::EAGAIN) {
+        return Ok(None);
+    }
+    Ok(Some(SourceIdentity::of(&metadata)))
 }
 
 impl SourceIdentity {
@@ -251,6 +276,14 @@ mod tests {
         source.check(&before).unwrap();
         file.write_all(b"d").unwrap();
         assert!(matches!(source.check(&before), Err(SourceError::Changed { what: "size", .. })));
+    }
+
+    #[test]
+    fn a_file_that_is_open_for_writing_is_not_quiet() {
+        let file = file_of(b"abc");
+        assert_eq!(quiet_file(file.path()).unwrap(), None);
+        let path = file.into_temp_path();
+        assert_eq!(quiet_file(&path).unwrap().unwrap().size, 3);
     }
 
     #[test]

@@ -28,9 +28,6 @@ impl<D: 'static> OneshotOutputTransform for Complete<D> {
 ///
 /// Every pointer and descriptor in `entry` must be kept valid by `data` (on the heap or otherwise at an address
 /// that does not change when `data` moves), and nobody else may use memory that the kernel writes to.
-pub(crate) async unsafe fn submit<D: Unpin + 'static>(
-    data: D,
-    entry: squeue::Entry,
-) -> (io::Result<u32>, D) {
+pub(crate) async unsafe fn submit<D: Unpin + 'static>(data: D, entry: squeue::Entry) -> (io::Result<u32>, D) {
     UnsubmittedOneshot::new(data, Complete(PhantomData), entry).submit().await
 }

@@ -53,7 +53,8 @@ impl Pool {
     pub(crate) fn new(shard: usize, blocks: usize, block_bytes: usize) -> Result<Self, Error> {
         let unreasonable = || io::Error::new(io::ErrorKind::InvalidInput, "1 to 1024 blocks are possible");
         let count = u16::try_from(blocks).ok().filter(|count| (1..=1024).contains(count));
-        let count = count.ok_or_else(unreasonable).about("make a buffer pool of", format!("{blocks} blocks"))?;
+        let count =
+            count.ok_or_else(unreasonable).about("make a buffer pool of", format!("{blocks} blocks"))?;
         let block_bytes = block_bytes.next_multiple_of(PAGE_BYTES);
         let memory = MmapOptions::new()
             .len(block_bytes * blocks)
@@ -66,9 +67,7 @@ impl Pool {
         }
         let available = Semaphore::new(blocks);
         let registered = AtomicBool::new(false);
-        Ok(Self {
-            area: Arc::new(Area { memory, block_bytes, free, available, blocks, registered, shard }),
-        })
+        Ok(Self { area: Arc::new(Area { memory, block_bytes, free, available, blocks, registered, shard }) })
     }
 
     /// Registers the blocks with the ring of the current shard, which saves the kernel from looking them up at
@@ -218,7 +217,9 @@ mod tests {
             let mut both = pool.reserve(2).await;
             both[0][0] = 1;
             both[1][8191] = 2;
-            assert!(tokio::select! { biased; _ = pool.reserve(1) => false, () = std::future::ready(()) => true });
+            assert!(
+                tokio::select! { biased; _ = pool.reserve(1) => false, () = std::future::ready(()) => true }
+            );
             drop(both);
             assert_eq!(pool.reserve(2).await.len(), 2);
         });

@@ -67,11 +67,8 @@ fn ring() -> Finding {
     if let Err(error) = ring.submitter().register_probe(&mut supported) {
         return finding(Severity::Fatal, refused(&error), "allow io_uring_register in the seccomp profile");
     }
-    let missing: Vec<&str> = REQUIRED
-        .iter()
-        .filter(|(_, code)| !supported.is_supported(*code))
-        .map(|(name, _)| *name)
-        .collect();
+    let missing: Vec<&str> =
+        REQUIRED.iter().filter(|(_, code)| !supported.is_supported(*code)).map(|(name, _)| *name).collect();
     if missing.is_empty() {
         finding(Severity::Good, "available, with all operations needed".to_owned(), "")
     } else {
@@ -89,7 +86,9 @@ fn remedy_for(error: &io::Error) -> String {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let filtered = status.lines().any(|line| line.starts_with("Seccomp:") && line.trim().ends_with('2'));
     match (error.raw_os_error(), disabled.trim()) {
-        (Some(libc::EPERM), "2") => "set kernel.io_uring_disabled=0: sysctl -w kernel.io_uring_disabled=0".into(),
+        (Some(libc::EPERM), "2") => {
+            "set kernel.io_uring_disabled=0: sysctl -w kernel.io_uring_disabled=0".into()
+        }
         (Some(libc::EPERM), "1") => {
             "add this user to the group in kernel.io_uring_group, or set kernel.io_uring_disabled=0".into()
         }
@@ -138,7 +137,9 @@ fn open_files() -> Finding {
         remedy: if enough {
             String::new()
         } else {
-            format!("each session needs about three: raise it to {OPEN_FILES_WANTED} (LimitNOFILE=, ulimit -n)")
+            format!(
+                "each session needs about three: raise it to {OPEN_FILES_WANTED} (LimitNOFILE=, ulimit -n)"
+            )
         },
     }
 }

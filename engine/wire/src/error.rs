@@ -57,7 +57,7 @@ pub enum Malformed {
     /// The Stream Transmission Header announces a length outside of what is allowed.
     #[error("Stream Transmission Buffer of {length} octets, outside {min} to {max}")]
     StreamLength {
-        /// Announced length, header included.
+        /// Announced length, header included; octets that were not there yet count as zero.
         length: u32,
         /// Smallest length allowed.
         min: u32,
@@ -103,6 +103,14 @@ pub enum Unrepresentable {
         command: Mnemonic,
         /// The level's digit.
         level: u8,
+    },
+    /// The command is longer than any Exchange Buffer may be.
+    #[error("{command} would have {length} octets, more than the 99999 of an Exchange Buffer")]
+    TooLong {
+        /// The command.
+        command: Mnemonic,
+        /// Octets that it would have.
+        length: usize,
     },
     /// A service was asked for that the level cannot express.
     #[error("{what} needs protocol level 5 (OFTP 2.0), the session has level {level}")]

@@ -43,9 +43,7 @@ impl<const N: usize> Text<N> {
     /// From text of our own: printable ASCII, at most `N` characters; trailing spaces do not count.
     pub fn new(text: &str) -> Result<Self, InvalidText> {
         let text = text.trim_end_matches(' ');
-        if let Some((at, character)) =
-            text.chars().enumerate().find(|(_, c)| !(' '..='~').contains(c))
-        {
+        if let Some((at, character)) = text.chars().enumerate().find(|(_, c)| !(' '..='~').contains(c)) {
             return Err(InvalidText::Character { character, at });
         }
         if text.len() > N {

@@ -1,1 +1,73 @@
-fn main() {}
+//! `cargo xtask`: what is done to this workspace by hand and by machines alike.
+//!
+//! Only the standard library: it is built before anything else, on every machine that builds Odile.
+
+mod ci;
+mod fuzz;
+
+use std::env;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let result = match arguments.as_slice() {
+        [] | ["help" | "--help" | "-h"] => {
+            print!("{HELP}");
+            Ok(())
+        }
+        ["ci"] => ci::run_all(),
+        ["fuzz"] => fuzz::run_all(fuzz::SECONDS_DEFAULT),
+        ["fuzz", "--seconds", seconds] => match seconds.parse() {
+            Ok(seconds) if seconds > 0 => fuzz::run_all(seconds),
+            _ => Err(format!("--seconds {seconds}: a number of seconds from 1 on is expected")),
+        },
+        other => Err(format!("unknown command: {}\n\n{HELP}", other.join(" "))),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("xtask: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Cargo, the one that started this program, in the root of the workspace.
+fn cargo() -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root());
+    command
+}
+
+/// The root of the workspace: two folders above this package.
+fn root() -> PathBuf {
+    let package =
+        env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+    package.join("../..")
+}
+
+/// Runs a command; its output goes where ours goes.
+fn run(command: &mut Command) -> Result<(), String> {
+    let shown = command.get_program().to_string_lossy().into_owned();
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("{shown} ended with {status}")),
+        Err(error) => Err(format!("cannot start {shown}: {error}")),
+    }
+}
+
+/// True if a command runs and succeeds; its output is dropped.
+fn works(command: &mut Command) -> bool {
+    command.output().is_ok_and(|output| output.status.success())
+}
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  ci                   everything that must pass before a change is taken: formatting, lints, build, tests,
+                       documentation, and a smoke run of the benchmarks; stops at the first failure
+  fuzz [--seconds N]   runs every fuzz target for N seconds (60); installs cargo-fuzz if it is missing
+  help                 this text
+";

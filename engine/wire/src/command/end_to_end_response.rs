@@ -74,7 +74,7 @@ impl EndToEndResponse {
 
     pub(super) fn write(&self, level: Level, f: &mut FieldWriter<'_>) -> Result<(), Unrepresentable> {
         f.octets(self.dataset_name.octets());
-        write_stamps(level, f, &self.date, &self.time, Reserved::Usual);
+        write_stamps(level, f, self.date, self.time, Reserved::Usual);
         f.octets(self.user.octets());
         f.octets(self.destination.octets());
         f.octets(self.originator.octets());

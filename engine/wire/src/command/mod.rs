@@ -201,7 +201,7 @@ impl Command {
         }
         let f = &mut FieldWriter::new(command, level, out);
         match self {
-            Self::StartSessionReady(command) => command.write(f),
+            Self::StartSessionReady(StartSessionReady) => StartSessionReady::write(f),
             Self::StartSession(command) => command.write(f)?,
             Self::StartFile(command) => command.write(level, f)?,
             Self::StartFilePositiveAnswer(command) => command.write(level, f)?,

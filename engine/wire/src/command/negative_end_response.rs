@@ -95,23 +95,12 @@ impl NegativeEndResponse {
         };
         let (hash, signature) =
             read_hash_and_signature(level, f, ["NERPHSHL", "NERPHSH", "NERPSIGL", "NERPSIG"])?;
-        Ok(Self {
-            dataset_name,
-            date,
-            time,
-            destination,
-            originator,
-            creator,
-            reason,
-            text,
-            hash,
-            signature,
-        })
+        Ok(Self { dataset_name, date, time, destination, originator, creator, reason, text, hash, signature })
     }
 
     pub(super) fn write(&self, level: Level, f: &mut FieldWriter<'_>) -> Result<(), Unrepresentable> {
         f.octets(self.dataset_name.octets());
-        write_stamps(level, f, &self.date, &self.time, Reserved::Nerp);
+        write_stamps(level, f, self.date, self.time, Reserved::Nerp);
         f.octets(self.destination.octets());
         f.octets(self.originator.octets());
         f.octets(self.creator.octets());

@@ -112,7 +112,8 @@ impl FileFormat {
 }
 
 impl Security {
-    const fn from_code(code: u8) -> Self {
+    /// From the number of SFIDSEC.
+    pub const fn from_code(code: u8) -> Self {
         match code {
             0 => Self::None,
             1 => Self::Encrypted,
@@ -196,7 +197,7 @@ impl StartFile {
 
     pub(super) fn write(&self, level: Level, f: &mut FieldWriter<'_>) -> Result<(), Unrepresentable> {
         f.octets(self.id.dataset_name.octets());
-        write_stamps(level, f, &self.id.date, &self.id.time, Reserved::Usual);
+        write_stamps(level, f, self.id.date, self.id.time, Reserved::Usual);
         f.octets(self.user.octets());
         f.octets(self.id.destination.octets());
         f.octets(self.id.originator.octets());
@@ -255,8 +256,10 @@ pub(super) fn read_stamps(
     let no_digits = "holds something else than digits";
     if level < Level::V1_4 {
         f.skip(reserved_field, 9)?;
-        let date = DateStamp::from_short(f.array(date_field)?).ok_or_else(|| f.wrong(date_field, no_digits))?;
-        let time = TimeStamp::from_short(f.array(time_field)?).ok_or_else(|| f.wrong(time_field, no_digits))?;
+        let date =
+            DateStamp::from_short(f.array(date_field)?).ok_or_else(|| f.wrong(date_field, no_digits))?;
+        let time =
+            TimeStamp::from_short(f.array(time_field)?).ok_or_else(|| f.wrong(time_field, no_digits))?;
         return Ok((date, time));
     }
     f.skip(reserved_field, 3)?;
@@ -279,8 +282,8 @@ pub(super) fn read_long_stamps(
 pub(super) fn write_stamps(
     level: Level,
     f: &mut FieldWriter<'_>,
-    date: &DateStamp,
-    time: &TimeStamp,
+    date: DateStamp,
+    time: TimeStamp,
     reserved: Reserved,
 ) {
     if level < Level::V1_4 {

@@ -20,7 +20,7 @@ impl StartSessionReady {
         }
     }
 
-    pub(super) fn write(self, f: &mut FieldWriter<'_>) {
+    pub(super) fn write(f: &mut FieldWriter<'_>) {
         f.octets(MESSAGE);
         f.carriage_return();
     }

@@ -1,0 +1,302 @@
+//! Receipts: those that we owe (a debt that outlives session, process and machine), and those that came.
+
+use std::fmt;
+
+use odile_wire::{FileId, IdentificationCode, NegativeEndReason, UserData, VariableText};
+use rusqlite::{Connection, Row, named_params, params};
+use serde::Serialize;
+
+use crate::column;
+use crate::database::Catalog;
+use crate::error::{CatalogError, Failure};
+use crate::event;
+use crate::inbound::Inbound;
+use crate::outbound;
+use crate::state::OutboundState;
+use crate::transfer_ref::TransferRef;
+
+/// A receipt, apart from the file that it is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewReceipt {
+    /// EERP or NERP.
+    pub kind: ReceiptKind,
+    /// EERPHSH or NERPHSH: hash of the transmitted file; empty if not signed.
+    pub hash: Vec<u8>,
+    /// EERPSIG or NERPSIG: CMS SignedData; empty if not signed.
+    pub signature: Vec<u8>,
+}
+
+/// What a receipt says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReceiptKind {
+    /// EERP: the file arrived (RFC 5024 §5.3.13).
+    Positive,
+    /// NERP: the file could not be delivered or used (RFC 5024 §5.3.14).
+    Negative {
+        /// NERPCREA: who found out.
+        creator: IdentificationCode,
+        /// NERPREAS.
+        reason: NegativeEndReason,
+        /// NERPREAST.
+        text: VariableText,
+    },
+}
+
+/// A receipt that is owed: all that an EERP or NERP is built of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// The number of the debt.
+    pub id: i64,
+    /// The file received that it is for.
+    pub inbound_id: i64,
+    /// Name of the partner in the configuration.
+    pub partner: String,
+    /// The identity of the file, octet for octet as announced.
+    pub file: FileId,
+    /// SFIDUSER, to be echoed.
+    pub user: UserData,
+    /// EERP or NERP.
+    pub kind: ReceiptKind,
+    /// Hash of the transmitted file; empty if not signed.
+    pub hash: Vec<u8>,
+    /// CMS SignedData; empty if not signed.
+    pub signature: Vec<u8>,
+    /// Since when it is owed, in unix milliseconds.
+    pub created_ms: i64,
+}
+
+/// A receipt as listings show it: owed and sent by us, or come from the partner.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ReceiptSummary {
+    /// `EERP`, or `NERP 22, file refused: access method failure …`.
+    pub what: String,
+    /// `owed`, `sent`, `withdrawn` or `arrived`.
+    pub state: String,
+    /// When it came, or since when it is owed, in unix milliseconds.
+    pub at_ms: i64,
+    /// When it was sent, if it was ours and is.
+    pub sent_ms: Option<i64>,
+}
+
+impl NewReceipt {
+    /// An unsigned EERP.
+    pub const fn positive() -> Self {
+        Self { kind: ReceiptKind::Positive, hash: Vec::new(), signature: Vec::new() }
+    }
+
+    /// An unsigned NERP.
+    pub const fn negative(
+        creator: IdentificationCode,
+        reason: NegativeEndReason,
+        text: VariableText,
+    ) -> Self {
+        let kind = ReceiptKind::Negative { creator, reason, text };
+        Self { kind, hash: Vec::new(), signature: Vec::new() }
+    }
+}
+
+impl ReceiptKind {
+    /// `EERP` or `NERP`.
+    pub const fn mnemonic(&self) -> &'static str {
+        match self {
+            Self::Positive => "EERP",
+            Self::Negative { .. } => "NERP",
+        }
+    }
+}
+
+/// `EERP`, or `NERP 22, file refused: access method failure (the text) by O0013…`.
+impl fmt::Display for ReceiptKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::Negative { creator, reason, text } = self else {
+            return f.write_str(self.mnemonic());
+        };
+        write!(f, "{} {reason}", self.mnemonic())?;
+        if !text.is_empty() {
+            write!(f, " ({text})")?;
+        }
+        if creator.is_blank() { Ok(()) } else { write!(f, " by {creator}") }
+    }
+}
+
+impl Catalog {
+    /// The receipts that are owed to the partner, oldest first.
+    pub fn receipts_owed(&self, partner: &str) -> Result<Vec<Receipt>, CatalogError> {
+        self.read("read the receipts owed from", |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT receipt_owed.id, inbound_id, receipt_owed.partner, kind, creator, reason, reason_text, hash,
+                     signature, receipt_owed.created_ms, dataset_name, date, time, destination, originator, user
+                 FROM receipt_owed JOIN inbound ON inbound.id = inbound_id
+                 WHERE receipt_owed.state = 'owed' AND receipt_owed.partner = ?1
+                 ORDER BY receipt_owed.id",
+            )?;
+            let receipts = statement.query_map([partner], from_row)?;
+            Ok(receipts.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// The partner has the receipt (RTR came, RFC 5024 §5.3.15): the debt is paid.
+    pub fn receipt_sent(&mut self, id: i64, now_ms: i64) -> Result<(), CatalogError> {
+        self.write("note a receipt as sent in", |tx| {
+            let paid: Option<(i64, String)> = tx
+                .prepare_cached(
+                    "UPDATE receipt_owed SET state = 'sent', sent_ms = ?2 WHERE id = ?1 AND state = 'owed'
+                     RETURNING inbound_id, kind",
+                )?
+                .query_map(params![id, now_ms], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .next()
+                .transpose()?;
+            let (inbound_id, kind) = paid.ok_or(CatalogError::NoSuchReceipt { id })?;
+            event::append(tx, TransferRef::Inbound(inbound_id), &format!("{kind} sent"), now_ms)
+        })
+    }
+
+    /// A receipt came for a file that was sent: it is `Delivered` or `Rejected`, and the receipt is kept. Find the
+    /// file with [`Self::outbound_awaiting_receipt`].
+    ///
+    /// # Errors
+    /// [`CatalogError::IllegalTransition`] if the file already has its receipt, or was never offered.
+    pub fn receipt_arrived(
+        &mut self,
+        outbound_id: i64,
+        receipt: &NewReceipt,
+        now_ms: i64,
+    ) -> Result<(), CatalogError> {
+        let (state, detail) = match &receipt.kind {
+            ReceiptKind::Positive => (OutboundState::Delivered, String::new()),
+            ReceiptKind::Negative { .. } => (OutboundState::Rejected, receipt.kind.to_string()),
+        };
+        self.write("note a receipt in", |tx| {
+            let before = outbound::existing(tx, outbound_id)?;
+            if before.first_offered_ms.is_none() || !before.state.awaits_receipt() {
+                return Err(outbound::illegal(outbound_id, before.state, state).into());
+            }
+            let (creator, reason, reason_text) = negative_columns(&receipt.kind);
+            tx.prepare_cached(
+                "INSERT INTO receipt_arrived
+                     (outbound_id, kind, creator, reason, reason_text, hash, signature, arrived_ms)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            )?
+            .execute(params![
+                outbound_id,
+                receipt.kind.mnemonic(),
+                creator,
+                reason,
+                reason_text,
+                receipt.hash,
+                receipt.signature,
+                now_ms,
+            ])?;
+            tx.prepare_cached("UPDATE outbound SET state = ?2, detail = ?3, changed_ms = ?4 WHERE id = ?1")?
+                .execute(params![outbound_id, state.as_str(), detail, now_ms])?;
+            let line = format!("{}: {} came", state.as_str(), receipt.kind);
+            event::append(tx, TransferRef::Outbound(outbound_id), &line, now_ms)
+        })
+    }
+}
+
+/// Writes the debt down.
+pub(crate) fn owe(
+    connection: &Connection,
+    inbound: &Inbound,
+    receipt: &NewReceipt,
+    now_ms: i64,
+) -> Result<(), Failure> {
+    let (creator, reason, reason_text) = negative_columns(&receipt.kind);
+    connection
+        .prepare_cached(
+            "INSERT INTO receipt_owed
+                 (inbound_id, partner, kind, creator, reason, reason_text, hash, signature, state, created_ms)
+             VALUES (:inbound_id, :partner, :kind, :creator, :reason, :reason_text, :hash, :signature, 'owed', :now)",
+        )?
+        .execute(named_params! {
+            ":inbound_id": inbound.id,
+            ":partner": inbound.partner,
+            ":kind": receipt.kind.mnemonic(),
+            ":creator": creator,
+            ":reason": reason,
+            ":reason_text": reason_text,
+            ":hash": receipt.hash,
+            ":signature": receipt.signature,
+            ":now": now_ms,
+        })?;
+    Ok(())
+}
+
+/// Takes back what is still owed for a file: a later receipt takes its place.
+pub(crate) fn withdraw(connection: &Connection, inbound_id: i64) -> Result<(), Failure> {
+    connection
+        .prepare_cached(
+            "UPDATE receipt_owed SET state = 'withdrawn' WHERE inbound_id = ?1 AND state = 'owed'",
+        )?
+        .execute([inbound_id])?;
+    Ok(())
+}
+
+/// The receipts of a transfer, oldest first.
+pub(crate) fn of(connection: &Connection, transfer: TransferRef) -> Result<Vec<ReceiptSummary>, Failure> {
+    let (id, query) = match transfer {
+        TransferRef::Outbound(id) => (
+            id,
+            "SELECT kind, creator, reason, reason_text, 'arrived' AS state, arrived_ms AS at_ms, NULL AS sent_ms
+             FROM receipt_arrived WHERE outbound_id = ?1 ORDER BY id",
+        ),
+        TransferRef::Inbound(id) => (
+            id,
+            "SELECT kind, creator, reason, reason_text, state, created_ms AS at_ms, sent_ms
+             FROM receipt_owed WHERE inbound_id = ?1 ORDER BY id",
+        ),
+    };
+    let mut statement = connection.prepare_cached(query)?;
+    let receipts = statement.query_map([id], |row| {
+        Ok(ReceiptSummary {
+            what: kind_from_row(row)?.to_string(),
+            state: row.get("state")?,
+            at_ms: row.get("at_ms")?,
+            sent_ms: row.get("sent_ms")?,
+        })
+    })?;
+    Ok(receipts.collect::<Result<_, _>>()?)
+}
+
+/// The columns that only a NERP has.
+fn negative_columns(kind: &ReceiptKind) -> (Option<&[u8; 25]>, Option<u8>, Option<&[u8]>) {
+    match kind {
+        ReceiptKind::Positive => (None, None, None),
+        ReceiptKind::Negative { creator, reason, text } => {
+            (Some(creator.octets()), Some(reason.code()), Some(text.octets()))
+        }
+    }
+}
+
+fn kind_from_row(row: &Row<'_>) -> rusqlite::Result<ReceiptKind> {
+    let is_positive = column::parsed(row, "kind", |kind: String| match kind.as_str() {
+        "EERP" => Some(true),
+        "NERP" => Some(false),
+        _ => None,
+    })?;
+    if is_positive {
+        return Ok(ReceiptKind::Positive);
+    }
+    Ok(ReceiptKind::Negative {
+        creator: column::identification_code(row, "creator")?,
+        reason: column::parsed(row, "reason", |code: i64| {
+            NegativeEndReason::from_code(u8::try_from(code).ok()?)
+        })?,
+        text: column::variable_text(row, "reason_text")?,
+    })
+}
+
+fn from_row(row: &Row<'_>) -> rusqlite::Result<Receipt> {
+    Ok(Receipt {
+        id: row.get("id")?,
+        inbound_id: row.get("inbound_id")?,
+        partner: row.get("partner")?,
+        file: column::file(row)?,
+        user: column::text(row, "user")?,
+        kind: kind_from_row(row)?,
+        hash: row.get("hash")?,
+        signature: row.get("signature")?,
+        created_ms: row.get("created_ms")?,
+    })
+}

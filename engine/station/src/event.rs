@@ -1,0 +1,129 @@
+//! Things worth knowing, one enum: logs, tests and later metrics read the same one. Never key material, passwords
+//! or file content.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use odile_catalog::TransferRef;
+use odile_wire::EndSessionReason;
+
+/// Where events go. Called from shards: it must not wait.
+pub type EventSink = Arc<dyn Fn(&Event) + Send + Sync>;
+
+/// How a session ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionEnd {
+    /// `NORMAL`, or why not.
+    pub reason: EndSessionReason,
+    /// True if we found the error; false if the peer or the network ended the session.
+    pub by_us: bool,
+    /// A sentence.
+    pub text: String,
+}
+
+/// Something worth knowing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the Display text of each says what its fields are")]
+pub enum Event {
+    Listening { address: SocketAddr },
+    ListenFailed { text: String },
+    Connected { session: u64, peer: SocketAddr },
+    CallFailed { partner: String, text: String },
+    SessionOpened { session: u64, partner: String, level: u8, buffer_size: u32, credit: u16 },
+    SessionRefused { session: u64, peer: SocketAddr, code: String, reason: EndSessionReason },
+    SessionEnded { session: u64, partner: Option<String>, end: SessionEnd },
+    FileQueued { transfer: TransferRef, partner: String, dataset_name: String, path: String },
+    FileOffered { transfer: TransferRef, partner: String, dataset_name: String },
+    FileSent { transfer: TransferRef, octets: u64 },
+    FileRefused { transfer: TransferRef, text: String },
+    FileFailed { transfer: TransferRef, text: String },
+    Receiving { transfer: TransferRef, partner: String, dataset_name: String, announced_octets: u64 },
+    Received { transfer: TransferRef, octets: u64, path: String },
+    ReceiveFailed { transfer: TransferRef, text: String },
+    OfferRefused { session: u64, dataset_name: String, text: String },
+    ReceiptSent { transfer: TransferRef },
+    ReceiptArrived { transfer: TransferRef, text: String },
+    UnknownReceipt { session: u64, dataset_name: String },
+    OutboxSkipped { path: String, text: String },
+    Recovered { text: String },
+    Trouble { text: String },
+}
+
+impl Event {
+    /// True for what an operator should look at.
+    pub fn is_trouble(&self) -> bool {
+        match self {
+            Self::SessionEnded { end, .. } => end.reason != EndSessionReason::NORMAL,
+            Self::ListenFailed { .. }
+            | Self::CallFailed { .. }
+            | Self::SessionRefused { .. }
+            | Self::FileRefused { .. }
+            | Self::FileFailed { .. }
+            | Self::ReceiveFailed { .. }
+            | Self::OfferRefused { .. }
+            | Self::UnknownReceipt { .. }
+            | Self::OutboxSkipped { .. }
+            | Self::Trouble { .. } => true,
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listening { address } => write!(f, "listening at {address}"),
+            Self::ListenFailed { text } => write!(f, "cannot listen: {text}"),
+            Self::Connected { session, peer } => write!(f, "session {session}: connected with {peer}"),
+            Self::CallFailed { partner, text } => write!(f, "{partner} cannot be called: {text}"),
+            Self::SessionOpened { session, partner, level, buffer_size, credit } => write!(
+                f,
+                "session {session} with {partner}: level {level}, buffers of {buffer_size} octets, credit {credit}"
+            ),
+            Self::SessionRefused { session, peer, code, reason } => {
+                write!(f, "session {session}: {peer} as {code:?} was refused (ESID {reason})")
+            }
+            Self::SessionEnded { session, partner, end } => {
+                let partner = partner.as_deref().unwrap_or("unknown");
+                if end.reason == EndSessionReason::NORMAL {
+                    return write!(f, "session {session} with {partner}: ended");
+                }
+                let who = if end.by_us { "we" } else { "the peer or the network" };
+                write!(f, "session {session} with {partner}: {who} ended it (ESID {})", end.reason)?;
+                if end.text.is_empty() { Ok(()) } else { write!(f, ": {}", end.text) }
+            }
+            Self::FileQueued { transfer, partner, dataset_name, path } => {
+                write!(f, "{transfer} queued for {partner} as {dataset_name}: {path}")
+            }
+            Self::FileOffered { transfer, partner, dataset_name } => {
+                write!(f, "{transfer} {dataset_name}: sending to {partner}")
+            }
+            Self::FileSent { transfer, octets } => {
+                write!(f, "{transfer} sent, {octets} octets; receipt awaited")
+            }
+            Self::FileRefused { transfer, text } => write!(f, "{transfer} refused by the partner: {text}"),
+            Self::FileFailed { transfer, text } => write!(f, "{transfer} not sent: {text}"),
+            Self::Receiving { transfer, partner, dataset_name, announced_octets } => {
+                write!(
+                    f,
+                    "{transfer} {dataset_name}: receiving from {partner}, about {announced_octets} octets"
+                )
+            }
+            Self::Received { transfer, octets, path } => {
+                write!(f, "{transfer} received, {octets} octets: {path}")
+            }
+            Self::ReceiveFailed { transfer, text } => write!(f, "{transfer} not received: {text}"),
+            Self::OfferRefused { session, dataset_name, text } => {
+                write!(f, "session {session}: {dataset_name} refused: {text}")
+            }
+            Self::ReceiptSent { transfer } => write!(f, "{transfer} receipt sent"),
+            Self::ReceiptArrived { transfer, text } => write!(f, "{transfer} {text}"),
+            Self::UnknownReceipt { session, dataset_name } => {
+                write!(f, "session {session}: receipt for {dataset_name}, which nobody here waits for")
+            }
+            Self::OutboxSkipped { path, text } => write!(f, "{path} is left in the outbox: {text}"),
+            Self::Recovered { text } | Self::Trouble { text } => f.write_str(text),
+        }
+    }
+}

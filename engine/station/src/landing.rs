@@ -1,0 +1,185 @@
+//! From `.part` to the inbox.
+//!
+//! ```text
+//! content synced ┐
+//! sidecar synced ├─▶ rename sidecar, rename content ─▶ sync folder ─▶ catalog: received, receipt owed ─▶ EFPA
+//! catalog: landing ┘
+//! ```
+//!
+//! The content is renamed only when everything before is durable. Whatever is found after a crash is therefore
+//! clear: a `.part` was not finished (it is received again), a file in the inbox was.
+
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use odile_catalog::{Inbound, InboundState, NewReceipt, TransferRef};
+use odile_partner::PartnerName;
+use odile_transfer::inbox_file_name;
+use odile_wire::VariableText;
+use serde_json::json;
+
+use crate::clock::now_ms;
+use crate::error::StationError;
+use crate::event::Event;
+use crate::ledger::Ledger;
+use crate::shared::Shared;
+use crate::spool::PartFile;
+
+/// A file whose last octet has come.
+pub(crate) struct Landing<'a> {
+    pub(crate) shared: &'a Shared,
+    pub(crate) partner: &'a PartnerName,
+    pub(crate) inbound: &'a Inbound,
+    pub(crate) octets: u64,
+    pub(crate) records: u64,
+}
+
+impl Landing<'_> {
+    /// Makes the file durable and visible. Gives its path.
+    pub(crate) async fn land(&self, part: PartFile) -> Result<PathBuf, StationError> {
+        let folder = self.shared.home.inbox(self.partner);
+        let from = self.shared.home.spool().join(&self.inbound.part_name);
+        let mut copy = 0;
+        let mut name = free_name(&folder, self.inbound, &mut copy);
+        let sidecar = from.with_extension("json");
+        let (content, description, noted) =
+            tokio::join!(part.finish(), self.write_sidecar(&sidecar), self.note_landing(&folder, &name),);
+        content?;
+        description?;
+        noted?;
+        loop {
+            match self.rename(&from, &sidecar, &folder, &name).await {
+                Ok(()) => break,
+                Err(StationError::Uring(error)) if error.source.kind() == io::ErrorKind::AlreadyExists => {
+                    copy += 1;
+                    name = free_name(&folder, self.inbound, &mut copy);
+                    self.note_landing(&folder, &name).await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        odile_uring::sync_directory(&folder).await?;
+        received(&self.shared.ledger, self.inbound.id).await?;
+        Ok(folder.join(name))
+    }
+
+    async fn rename(
+        &self,
+        from: &Path,
+        sidecar: &Path,
+        folder: &Path,
+        name: &str,
+    ) -> Result<(), StationError> {
+        let beside = folder.join(format!("{name}.json"));
+        if sidecar.exists() {
+            odile_uring::rename(sidecar, &beside).await?;
+        }
+        match odile_uring::rename(from, &folder.join(name)).await {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                // The next name gets the sidecar.
+                let _ = odile_uring::rename(&beside, sidecar).await;
+                Err(error.into())
+            }
+        }
+    }
+
+    async fn write_sidecar(&self, path: &Path) -> Result<(), StationError> {
+        let text = sidecar(self.inbound, self.octets, self.records).to_string();
+        let file = odile_uring::File::create(path).await?;
+        file.write_small(text.into_bytes()).await?;
+        Ok(file.sync_data().await?)
+    }
+
+    async fn note_landing(&self, folder: &Path, name: &str) -> Result<(), StationError> {
+        let (id, octets, records) = (self.inbound.id, self.octets, self.records);
+        let path = folder.join(name).to_string_lossy().into_owned();
+        let note = move |catalog: &mut odile_catalog::Catalog| {
+            catalog.landing(id, &path, octets, records, None, now_ms())
+        };
+        self.shared.ledger.run(note).await
+    }
+}
+
+async fn received(ledger: &Ledger, id: i64) -> Result<(), StationError> {
+    let receipt = NewReceipt::positive();
+    ledger.run(move |catalog| catalog.received(id, &receipt, now_ms())).await
+}
+
+/// The first name that is not taken, counting copies up.
+fn free_name(folder: &Path, inbound: &Inbound, copy: &mut u32) -> String {
+    loop {
+        let name = inbox_file_name(&inbound.file, *copy);
+        if !folder.join(&name).exists() {
+            return name;
+        }
+        *copy += 1;
+    }
+}
+
+/// What is kept beside a received file.
+fn sidecar(inbound: &Inbound, octets: u64, records: u64) -> serde_json::Value {
+    let text = |text: &VariableText| text.to_string();
+    json!({
+        "transfer": TransferRef::Inbound(inbound.id).to_string(),
+        "partner": inbound.partner,
+        "dataset_name": inbound.file.dataset_name.to_string(),
+        "date": inbound.file.date.to_string(),
+        "time": inbound.file.time.to_string(),
+        "originator": inbound.file.originator.to_string(),
+        "destination": inbound.file.destination.to_string(),
+        "user": inbound.user.to_string(),
+        "format": char::from(inbound.format.letter()).to_string(),
+        "record_size": inbound.record_size,
+        "announced_blocks": inbound.announced_blocks,
+        "description": text(&inbound.description),
+        "octets": octets,
+        "records": records,
+        "received_ms": now_ms(),
+    })
+}
+
+/// After a start: brings every file that was on its way in to a clear state.
+pub(crate) fn recover(shared: &Shared) -> Result<(), StationError> {
+    let landing = shared.ledger.run_blocking(|catalog| catalog.inbound_in(InboundState::Landing))?;
+    for inbound in landing {
+        let transfer = TransferRef::Inbound(inbound.id);
+        let part = shared.home.spool().join(&inbound.part_name);
+        let landed = inbound.final_path.as_ref().is_some_and(|path| Path::new(path).exists());
+        let id = inbound.id;
+        if landed && !part.exists() {
+            let receipt = NewReceipt::positive();
+            shared.ledger.run_blocking(move |catalog| catalog.received(id, &receipt, now_ms()))?;
+            let text = format!("{transfer} had arrived before the station was stopped; its receipt is owed");
+            shared.tell(Event::Recovered { text });
+        } else {
+            give_up(shared, id)?;
+        }
+    }
+    let receiving = shared.ledger.run_blocking(|catalog| catalog.inbound_in(InboundState::Receiving))?;
+    for inbound in receiving {
+        give_up(shared, inbound.id)?;
+    }
+    remove_leftovers(shared)
+}
+
+fn give_up(shared: &Shared, id: i64) -> Result<(), StationError> {
+    let text = "the station was stopped while the file came; the partner sends it again";
+    shared.ledger.run_blocking(move |catalog| catalog.failed_inbound(id, text, now_ms()))?;
+    shared.tell(Event::ReceiveFailed { transfer: TransferRef::Inbound(id), text: text.to_owned() });
+    Ok(())
+}
+
+/// Nothing in the spool outlives a start: what was finished is in the inbox.
+fn remove_leftovers(shared: &Shared) -> Result<(), StationError> {
+    let spool = shared.home.spool();
+    for entry in std::fs::read_dir(&spool).map_err(StationError::io("read folder", &spool))? {
+        let path = entry.map_err(StationError::io("read folder", &spool))?.path();
+        let name = path.file_name().unwrap_or_default().as_bytes();
+        if name.ends_with(b".part") || name.ends_with(b".json") {
+            std::fs::remove_file(&path).map_err(StationError::io("remove", &path))?;
+        }
+    }
+    Ok(())
+}

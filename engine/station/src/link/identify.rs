@@ -1,0 +1,95 @@
+//! Who is at the other end, and whether we talk to it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use odile_partner::{Partner, SessionTerms};
+use odile_session::{Agreement, Capabilities};
+use odile_wire::command::{Capability, StartSession};
+use odile_wire::{EndSessionReason, UserData};
+
+use super::Link;
+use crate::event::Event;
+
+/// What we offer to a partner.
+pub(super) fn capabilities(partner: &Partner, terms: &SessionTerms) -> Capabilities {
+    Capabilities {
+        code: partner.our_code,
+        password: partner.our_password.clone(),
+        user: UserData::BLANK,
+        level_min: terms.level_min,
+        level_max: terms.level_max,
+        buffer_size: terms.buffer_size.octets(),
+        credit: terms.credit.buffers(),
+        mode: match (partner.may_receive, partner.may_send) {
+            (true, false) => Capability::SendOnly,
+            (false, true) => Capability::ReceiveOnly,
+            // With neither, receipts still go both ways; files are refused one by one.
+            _ => Capability::Both,
+        },
+        compression: terms.buffer_compression,
+        restart: false,
+        authentication: false,
+    }
+}
+
+impl Link {
+    /// We were called: this is how the caller introduces itself.
+    pub(super) fn on_caller(&mut self, peer: &StartSession) {
+        let Some(partner) = self.shared.configuration.partner_with_code(&peer.code).cloned() else {
+            let text = "no partner with this code is known here";
+            return self.refuse(peer, EndSessionReason::USER_CODE_NOT_KNOWN, text);
+        };
+        if !partner.accepts(&peer.password) {
+            let text = "the password is not the one agreed";
+            self.partner = Some(partner);
+            return self.refuse(peer, EndSessionReason::INVALID_PASSWORD, text);
+        }
+        let terms = match partner.terms(&self.shared.options.session) {
+            Ok(terms) => terms,
+            Err(text) => return self.refuse(peer, EndSessionReason::INCOMPATIBLE, &text),
+        };
+        let capabilities = capabilities(&partner, &terms);
+        self.adopt(partner, terms);
+        if let Err(misuse) = self.session.accept(capabilities, None, Instant::now()) {
+            self.on_trouble(misuse.to_string());
+        }
+    }
+
+    /// We have called: this is who answered.
+    pub(super) fn on_answer(&mut self, peer: &StartSession) {
+        let Some(partner) = self.partner.clone() else { return };
+        if peer.code != partner.code {
+            let text = "another station was expected at this address";
+            self.refuse(peer, EndSessionReason::USER_CODE_NOT_KNOWN, text);
+        } else if !partner.accepts(&peer.password) {
+            self.refuse(peer, EndSessionReason::INVALID_PASSWORD, "the password is not the one agreed");
+        }
+    }
+
+    pub(super) fn on_open(&mut self, agreement: &Agreement) {
+        self.shared.tell(Event::SessionOpened {
+            session: self.number,
+            partner: self.partner_name(),
+            level: agreement.level.digit(),
+            buffer_size: agreement.buffer_size,
+            credit: agreement.credit,
+        });
+    }
+
+    fn adopt(&mut self, partner: Arc<Partner>, terms: SessionTerms) {
+        self.partner = Some(partner);
+        self.terms = Some(terms);
+        self.session.set_inactivity(terms.inactivity, Instant::now());
+    }
+
+    fn refuse(&mut self, peer: &StartSession, reason: EndSessionReason, text: &str) {
+        self.shared.tell(Event::SessionRefused {
+            session: self.number,
+            peer: self.stream.peer(),
+            code: peer.code.to_string(),
+            reason,
+        });
+        let _ = self.session.release(reason, text, Instant::now());
+    }
+}

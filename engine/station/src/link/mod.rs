@@ -1,0 +1,319 @@
+//! One session on one connection: it carries what `session` decides to the network and back.
+//!
+//! ```text
+//! reader task ─▶ Deframer ─┬─ commands ─▶ Session ─▶ outputs ─┬─ commands ─▶ socket
+//!                          └─ DATA ─▶ receiving ─▶ .part      └─ events ─▶ sending, receiving, catalog
+//! ```
+//!
+//! One task runs a link. It is never dropped while an operation is in flight: it ends by itself, at the latest
+//! when its timers run out.
+
+mod identify;
+mod reader;
+mod receiving;
+mod sending;
+mod speaking;
+mod watchdog;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use odile_catalog::TransferRef;
+use odile_partner::{Partner, SessionTerms};
+use odile_session::{Event as SessionEvent, Origin, Output, Session, Timers};
+use odile_uring::{Shard, Stream};
+use odile_wire::stream::{self, Deframer, Piece};
+use odile_wire::{Command, EndSessionReason};
+use tokio::sync::watch;
+
+use crate::event::{Event, SessionEnd};
+use crate::shared::Shared;
+use reader::{Reader, Received};
+use receiving::Receiving;
+use sending::Sending;
+use watchdog::Watchdog;
+
+/// A session and everything it holds.
+pub(crate) struct Link {
+    number: u64,
+    shared: Arc<Shared>,
+    shard: Shard,
+    stream: Stream,
+    session: Session,
+    reader: Reader,
+    watchdog: Watchdog,
+    stop: watch::Receiver<bool>,
+    /// Known from the peer's SSID on; when we called, from the start.
+    partner: Option<Arc<Partner>>,
+    terms: Option<SessionTerms>,
+    /// Commands that wait to be written.
+    out: Vec<u8>,
+    sending: Option<Sending>,
+    receiving: Option<Receiving>,
+    /// The receipt that waits for RTR.
+    receipt: Option<(i64, TransferRef)>,
+    /// How it ends, once that is known.
+    end: Option<SessionEnd>,
+    /// Files that were refused in this session, or wait for another reason: not tried again in it.
+    done_sending: bool,
+    /// True once a file or a receipt has changed hands.
+    moved: bool,
+}
+
+/// How a link's session went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LinkReport {
+    pub(crate) end: SessionEnd,
+    /// True if a file or a receipt has changed hands.
+    pub(crate) moved: bool,
+}
+
+impl Link {
+    /// Runs a session with a partner that has called us.
+    pub(crate) async fn answer(shared: Arc<Shared>, shard: Shard, stream: Stream) -> LinkReport {
+        let timers = Timers { inactivity: GREETING_LIMIT, disconnect: DISCONNECT_LIMIT };
+        let mut link = Self::new(shared, shard, stream, timers);
+        link.session.on_incoming(Instant::now());
+        link.run().await
+    }
+
+    /// Runs a session with a partner that we have called.
+    pub(crate) async fn call(
+        shared: Arc<Shared>,
+        shard: Shard,
+        stream: Stream,
+        partner: Arc<Partner>,
+        terms: SessionTerms,
+    ) -> LinkReport {
+        let timers = Timers { inactivity: terms.inactivity, disconnect: DISCONNECT_LIMIT };
+        let mut link = Self::new(shared, shard, stream, timers);
+        let capabilities = identify::capabilities(&partner, &terms);
+        link.partner = Some(partner);
+        link.terms = Some(terms);
+        // A new session takes this call in any case.
+        let _ = link.session.connect(capabilities, None, Instant::now());
+        link.session.on_connected(Instant::now());
+        link.run().await
+    }
+
+    fn new(shared: Arc<Shared>, shard: Shard, stream: Stream, timers: Timers) -> Self {
+        let number = shared.next_session();
+        shared.tell(Event::Connected { session: number, peer: stream.peer() });
+        let mut stop = shared.stop.clone();
+        // A station that is already stopping must be noticed too.
+        stop.mark_changed();
+        Self {
+            number,
+            reader: Reader::start(stream.clone()),
+            watchdog: Watchdog::start(stream.clone()),
+            stop,
+            shared,
+            shard,
+            stream,
+            session: Session::new(timers),
+            partner: None,
+            terms: None,
+            out: Vec::new(),
+            sending: None,
+            receiving: None,
+            receipt: None,
+            end: None,
+            done_sending: false,
+            moved: false,
+        }
+    }
+
+    async fn run(mut self) -> LinkReport {
+        let mut deframer = Deframer::new();
+        loop {
+            self.perform().await;
+            if self.session.is_over() {
+                break;
+            }
+            if self.may_pump() {
+                self.pump().await;
+                // Not waiting: what has come meanwhile is looked at between two blocks.
+                while let Ok(received) = self.reader.received.try_recv() {
+                    self.take(received, &mut deframer).await;
+                }
+            } else if self.session.may_speak() {
+                self.speak().await;
+            } else {
+                self.wait(&mut deframer).await;
+            }
+        }
+        self.finish().await
+    }
+
+    /// Waits for the peer, the clock, or the end of the station.
+    async fn wait(&mut self, deframer: &mut Deframer) {
+        let deadline = self.session.deadline().unwrap_or_else(|| Instant::now() + DISCONNECT_LIMIT);
+        tokio::select! {
+            biased;
+            received = self.reader.received.recv() => {
+                self.take(received.unwrap_or(Received::Closed), deframer).await;
+            }
+            () = tokio::time::sleep_until(deadline.into()) => self.session.on_time(Instant::now()),
+            Ok(()) = self.stop.changed() => self.stop_if_asked(),
+        }
+    }
+
+    fn stop_if_asked(&mut self) {
+        if self.shared.is_stopping() {
+            let text = "the station is being stopped; try again later";
+            // If the session is not set up or already ending, its timers end it.
+            let _ = self.session.release(EndSessionReason::EMERGENCY_CLOSE_DOWN, text, Instant::now());
+        }
+    }
+
+    /// Does what the session wants done, until it wants nothing more.
+    async fn perform(&mut self) {
+        while let Some(output) = self.session.poll_output() {
+            match output {
+                Output::Connect | Output::Accept => {}
+                Output::Transmit(command) => self.transmit(&command),
+                Output::Disconnect => {
+                    self.flush().await;
+                    self.stream.shutdown();
+                    self.session.on_disconnected(Instant::now());
+                }
+                Output::Event(event) => {
+                    // What the event was answered with before goes out first.
+                    self.flush().await;
+                    self.on_event(event).await;
+                }
+            }
+        }
+        self.flush().await;
+    }
+
+    fn transmit(&mut self, command: &Command) {
+        if let Err(error) = stream::push_command(command, self.session.level(), &mut self.out) {
+            // `Session` checks what it can; what is left is a bug of ours that ends this session only.
+            let text = error.to_string();
+            self.shared.tell(Event::Trouble { text: format!("session {}: {text}", self.number) });
+            let _ = self.session.release(EndSessionReason::UNSPECIFIED, &text, Instant::now());
+        }
+    }
+
+    async fn flush(&mut self) {
+        if self.out.is_empty() {
+            return;
+        }
+        let limit = self.session.deadline().map_or(DISCONNECT_LIMIT, |at| {
+            at.saturating_duration_since(Instant::now()).max(DISCONNECT_LIMIT)
+        });
+        self.watchdog.begin(limit);
+        let (written, mut buffer) = self.stream.write_small(std::mem::take(&mut self.out)).await;
+        self.watchdog.end();
+        buffer.clear();
+        self.out = buffer;
+        if written.is_err() {
+            self.session.on_disconnected(Instant::now());
+        }
+    }
+
+    async fn take(&mut self, received: Received, deframer: &mut Deframer) {
+        match received {
+            Received::Small(buffer, count) => {
+                self.digest(buffer.get(..count).unwrap_or_default(), deframer).await;
+            }
+            Received::Block(block, count) => {
+                self.digest(block.get(..count).unwrap_or_default(), deframer).await;
+                self.reader.give_back(block);
+            }
+            Received::Closed => self.session.on_disconnected(Instant::now()),
+            Received::Failed(error) => {
+                self.shared.tell(Event::Trouble { text: format!("session {}: {error}", self.number) });
+                self.session.on_disconnected(Instant::now());
+            }
+        }
+    }
+
+    /// Takes all pieces off what was read.
+    async fn digest(&mut self, mut input: &[u8], deframer: &mut Deframer) {
+        self.session.touch(Instant::now());
+        while !self.session.is_over() {
+            if let Some(agreement) = self.session.agreement() {
+                deframer.set_data_limit(agreement.buffer_size);
+            }
+            match deframer.next_piece(&mut input) {
+                Ok(None) => return,
+                Ok(Some(Piece::Command(octets))) => {
+                    match Command::decode(self.session.level(), octets) {
+                        Ok(command) => self.session.on_command(command, Instant::now()),
+                        Err(malformed) => self.session.on_malformed(&malformed, Instant::now()),
+                    }
+                    self.perform().await;
+                }
+                Ok(Some(Piece::Data { octets, end })) => {
+                    self.on_data(octets, end).await;
+                    self.perform().await;
+                }
+                Err(malformed) => {
+                    self.session.on_malformed(&malformed, Instant::now());
+                    self.perform().await;
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn on_event(&mut self, event: SessionEvent) {
+        match event {
+            SessionEvent::ConnectIndication(peer) => self.on_caller(&peer),
+            SessionEvent::PeerIdentified(peer) => self.on_answer(&peer),
+            SessionEvent::Connected { agreement, .. } => self.on_open(&agreement),
+            SessionEvent::StartFile(file) => self.on_offer(*file).await,
+            SessionEvent::FileAccepted { restart } => self.on_accepted(restart),
+            SessionEvent::FileRefused(refusal) => self.on_refused(&refusal).await,
+            SessionEvent::CreditRenewed | SessionEvent::Turn => {}
+            SessionEvent::CloseFile(end) => self.on_close(&end).await,
+            SessionEvent::FileClosed { .. } => self.on_sent().await,
+            SessionEvent::CloseRefused(refusal) => self.on_close_refused(&refusal).await,
+            SessionEvent::EndToEndResponse(eerp) => self.on_receipt(&eerp).await,
+            SessionEvent::NegativeEndResponse(nerp) => self.on_negative_receipt(&nerp).await,
+            SessionEvent::ReadyToReceive => self.on_receipt_taken().await,
+            SessionEvent::Released => self.end_with(EndSessionReason::NORMAL, false, String::new()),
+            SessionEvent::Aborted { origin, reason, text } => {
+                self.end_with(reason, origin == Origin::Local, text);
+            }
+        }
+    }
+
+    /// Notes how the session ends; the first word counts.
+    fn end_with(&mut self, reason: EndSessionReason, by_us: bool, text: String) {
+        self.end.get_or_insert(SessionEnd { reason, by_us, text });
+    }
+
+    async fn finish(mut self) -> LinkReport {
+        self.stream.shutdown();
+        let end = self.end.take().unwrap_or(SessionEnd {
+            reason: EndSessionReason::NORMAL,
+            by_us: true,
+            text: String::new(),
+        });
+        self.drop_transfers(&end).await;
+        let partner = self.partner.as_ref().map(|partner| partner.name.to_string());
+        self.shared.tell(Event::SessionEnded { session: self.number, partner, end: end.clone() });
+        let moved = self.moved;
+        self.reader.finish().await;
+        LinkReport { end, moved }
+    }
+
+    /// Tells the operator of trouble with the catalog, and ends the session: nothing may be promised without it.
+    fn on_trouble(&mut self, text: String) {
+        self.shared.tell(Event::Trouble { text: format!("session {}: {text}", self.number) });
+        let public = "the station cannot go on; its operator has been told why";
+        let _ = self.session.release(EndSessionReason::RESOURCES_NOT_AVAILABLE, public, Instant::now());
+    }
+
+    fn partner_name(&self) -> String {
+        self.partner.as_ref().map(|partner| partner.name.to_string()).unwrap_or_default()
+    }
+}
+
+/// How long a caller may take to introduce itself; afterwards its partner's own limit holds.
+const GREETING_LIMIT: Duration = Duration::from_secs(60);
+/// How long an ESID may take to be sent and answered by a disconnect.
+const DISCONNECT_LIMIT: Duration = Duration::from_secs(5);

@@ -1,0 +1,443 @@
+//! A file on its way out.
+//!
+//! A worker maps the source and frames Data Exchange Buffers into a block, while the link writes the block before
+//! it: page faults of the source never hold up the shard.
+
+use std::time::{Duration, Instant};
+
+use odile_catalog::{AfterDelivery, Outbound, OutboundChange, OutboundState, TransferRef};
+use odile_transfer::{Outgoing, blocks_of};
+use odile_uring::{Block, MappedSource, SourceError, SourceIdentity};
+use odile_wire::command::{EndFileNegativeAnswer, FileFormat, Security, StartFile, StartFileNegativeAnswer};
+use odile_wire::data::{Compression, End, Records};
+use odile_wire::{AnswerReason, EndSessionReason, VariableText};
+
+use super::Link;
+use crate::clock::now_ms;
+use crate::event::{Event, SessionEnd};
+use crate::options::Options;
+use crate::progress::OnBoard;
+
+/// The file that is being sent.
+pub(super) struct Sending {
+    outbound: Outbound,
+    meter: OnBoard,
+    stage: Stage,
+}
+
+enum Stage {
+    /// SFID is out.
+    Offered(Box<Pump>),
+    /// SFPA came.
+    Flowing(Flow),
+    /// EFID is out, or waits for credit.
+    Closing,
+}
+
+struct Flow {
+    pump: Option<Box<Pump>>,
+    free: Vec<Block>,
+    ready: Option<Ready>,
+}
+
+/// Data Exchange Buffers in a block, waiting to be written.
+struct Ready {
+    block: Block,
+    length: usize,
+    buffers: u16,
+}
+
+/// What travels to a worker and back.
+struct Pump {
+    source: MappedSource,
+    expected: SourceIdentity,
+    outgoing: Outgoing,
+}
+
+/// Why a source cannot be sent on.
+#[derive(Debug, thiserror::Error)]
+enum PumpError {
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    #[error("{0}")]
+    Content(odile_wire::data::SourceError),
+}
+
+impl Link {
+    /// Offers a file to the peer.
+    pub(super) async fn offer(&mut self, outbound: Outbound) {
+        let transfer = TransferRef::Outbound(outbound.id);
+        let Some(meter) = self.shared.board.enter(transfer, outbound.source_identity.size) else {
+            // Another session has taken it between our look and now.
+            self.done_sending = true;
+            return;
+        };
+        let taken =
+            self.change(&outbound, OutboundChange::to(OutboundState::Sending).counting_attempt()).await;
+        if !taken {
+            return;
+        }
+        let pump = match self.open(&outbound).await {
+            Ok(pump) => pump,
+            Err(error) => {
+                drop(meter);
+                return self.fail(&outbound, error).await;
+            }
+        };
+        let file = start_file(&outbound);
+        if let Err(misuse) = self.session.start_file(file, Instant::now()) {
+            drop(meter);
+            return self.fail(&outbound, format!("{}: {misuse}", self.partner_name())).await;
+        }
+        self.shared.tell(Event::FileOffered {
+            transfer,
+            partner: self.partner_name(),
+            dataset_name: outbound.file.to_string(),
+        });
+        self.sending = Some(Sending { outbound, meter, stage: Stage::Offered(Box::new(pump)) });
+    }
+
+    async fn open(&self, outbound: &Outbound) -> Result<Pump, String> {
+        let path = outbound.source.clone();
+        let window_bytes = self.shared.options.window_bytes;
+        let of_queue = outbound.source_identity;
+        let expected = SourceIdentity {
+            size: of_queue.size,
+            mtime_ns: of_queue.mtime_ns,
+            inode: of_queue.inode,
+            device: of_queue.device,
+        };
+        let opened = self
+            .shard
+            .workers
+            .run(move || {
+                let source = MappedSource::open(&path, window_bytes)?;
+                source.check(&expected).map(|()| source)
+            })
+            .await
+            .map_err(|error| error.to_string())?;
+        let source = opened.map_err(|error| error.to_string())?;
+        let (buffer_size, compression) = self.session.agreement().map_or((128, Compression::Off), |agreed| {
+            let compression = if agreed.compression { Compression::On } else { Compression::Off };
+            (agreed.buffer_size, compression)
+        });
+        let records = match outbound.format {
+            FileFormat::Fixed => Records::Fixed { size: outbound.record_size },
+            FileFormat::Variable => Records::Variable,
+            _ => Records::None,
+        };
+        Ok(Pump { source, expected, outgoing: Outgoing::new(records, buffer_size, compression) })
+    }
+
+    /// SFPA.
+    pub(super) fn on_accepted(&mut self, restart: u64) {
+        // The session refuses an answer above our offer, which is 0.
+        debug_assert_eq!(restart, 0);
+        let Some(sending) = &mut self.sending else { return };
+        let stage = std::mem::replace(&mut sending.stage, Stage::Closing);
+        sending.stage = match stage {
+            Stage::Offered(pump) => Stage::Flowing(Flow { pump: Some(pump), free: Vec::new(), ready: None }),
+            other => other,
+        };
+    }
+
+    /// True if there is data to send and credit for it.
+    pub(super) fn may_pump(&self) -> bool {
+        let flowing = self.sending.as_ref().is_some_and(|sending| matches!(sending.stage, Stage::Flowing(_)));
+        flowing && self.session.credit() > 0
+    }
+
+    /// Writes one block, while the next is framed.
+    pub(super) async fn pump(&mut self) {
+        if let Err(text) = self.pump_block().await {
+            // OFTP has no way to give up a file within a session.
+            self.abandon(text).await;
+        }
+    }
+
+    async fn pump_block(&mut self) -> Result<(), String> {
+        let Some(sending) = &mut self.sending else { return Ok(()) };
+        let Stage::Flowing(flow) = &mut sending.stage else { return Ok(()) };
+        if self.shared.is_cancelled(sending.outbound.id) {
+            return Err(CANCELLED.to_owned());
+        }
+        if flow.free.is_empty() && flow.ready.is_none() {
+            flow.free = self.shard.pool.reserve(SENDING_BLOCKS).await;
+        }
+        let ready = flow.ready.take();
+        let promised = ready.as_ref().map_or(0, |ready| ready.buffers);
+        let credit = self.session.credit().saturating_sub(promised);
+        // The next block is framed on a worker …
+        let next = match (flow.pump.take(), flow.free.pop()) {
+            (Some(pump), Some(block)) if credit > 0 => Some((pump, block)),
+            (pump, block) => {
+                flow.pump = pump;
+                flow.free.extend(block);
+                None
+            }
+        };
+        let workers = self.shard.workers.clone();
+        let framing = async {
+            match next {
+                Some((pump, block)) => Some(workers.run(move || pump.fill(block, credit)).await),
+                None => None,
+            }
+        };
+        // … while this one is written. Neither is ever dropped unfinished.
+        let stream = &self.stream;
+        let watchdog = &self.watchdog;
+        let limit = self.terms.map_or(WRITE_LIMIT, |terms| terms.inactivity);
+        let writing = async {
+            let Ready { block, length, buffers } = ready?;
+            watchdog.begin(limit);
+            let (written, block) = stream.write_all(block, length).await;
+            watchdog.end();
+            Some((written, block, buffers))
+        };
+        if promised > 0 {
+            self.session.take_credit(promised, Instant::now()).map_err(|misuse| misuse.to_string())?;
+        }
+        let (framed, written) = tokio::join!(framing, writing);
+        if let Some((written, block, _)) = written {
+            flow.free.push(block);
+            if written.is_err() {
+                self.session.on_disconnected(Instant::now());
+                return Ok(());
+            }
+            self.session.touch(Instant::now());
+        }
+        if let Some(framed) = framed {
+            let (pump, block, filled) = framed.map_err(|error| error.to_string())?;
+            sending.meter.set(pump.outgoing.position());
+            flow.pump = Some(pump);
+            let (length, buffers) = filled.map_err(|error| error.to_string())?;
+            if buffers == 0 {
+                flow.free.push(block);
+            } else {
+                flow.ready = Some(Ready { block, length, buffers });
+            }
+        }
+        self.close_if_finished()
+    }
+
+    fn close_if_finished(&mut self) -> Result<(), String> {
+        let Some(sending) = &mut self.sending else { return Ok(()) };
+        let Stage::Flowing(Flow { pump: Some(pump), ready: None, .. }) = &sending.stage else {
+            return Ok(());
+        };
+        if !pump.outgoing.is_finished() {
+            return Ok(());
+        }
+        let end = pump.outgoing.end_file();
+        sending.stage = Stage::Closing;
+        self.session.close_file(end, Instant::now()).map_err(|misuse| misuse.to_string())
+    }
+
+    /// EFPA: the file is safe with the peer.
+    pub(super) async fn on_sent(&mut self) {
+        let Some(sending) = self.sending.take() else { return };
+        let octets = sending.outbound.source_identity.size;
+        let change = OutboundChange::to(OutboundState::Sent)
+            .position_bytes(octets)
+            .detail("sent; the receipt is awaited");
+        if self.change(&sending.outbound, change).await {
+            let transfer = TransferRef::Outbound(sending.outbound.id);
+            self.moved = true;
+            self.shared.tell(Event::FileSent { transfer, octets });
+        }
+    }
+
+    /// SFNA.
+    pub(super) async fn on_refused(&mut self, refusal: &StartFileNegativeAnswer) {
+        let Some(sending) = self.sending.take() else { return };
+        let text = told("SFNA", refusal.reason, &refusal.text);
+        if refusal.reason == AnswerReason::DUPLICATE_FILE && sending.outbound.attempts > 0 {
+            // An earlier attempt was cut off after the last octet: the peer has the file.
+            let change = OutboundChange::to(OutboundState::Sent)
+                .detail("the partner has it already; the receipt is awaited");
+            self.change(&sending.outbound, change).await;
+            return;
+        }
+        if refusal.retry {
+            return self.put_back(&sending.outbound, text, RETRY_AFTER_REFUSAL).await;
+        }
+        self.refuse_for_good(&sending.outbound, text).await;
+    }
+
+    /// EFNA.
+    pub(super) async fn on_close_refused(&mut self, refusal: &EndFileNegativeAnswer) {
+        let Some(sending) = self.sending.take() else { return };
+        let text = told("EFNA", refusal.reason, &refusal.text);
+        // EFNA has no retry flag. What may be the line's or the disk's fault is tried again, a few times.
+        let may_pass = matches!(
+            refusal.reason,
+            AnswerReason::ACCESS_METHOD_FAILURE
+                | AnswerReason::INVALID_BYTE_COUNT
+                | AnswerReason::INVALID_RECORD_COUNT
+                | AnswerReason::UNSPECIFIED
+        );
+        if may_pass && sending.outbound.attempts + 1 < ATTEMPTS_AFTER_EFNA {
+            return self.put_back(&sending.outbound, text, RETRY_AFTER_REFUSAL).await;
+        }
+        self.refuse_for_good(&sending.outbound, text).await;
+    }
+
+    async fn refuse_for_good(&mut self, outbound: &Outbound, text: String) {
+        let change = OutboundChange::to(OutboundState::Refused).detail(text.clone());
+        if self.change(outbound, change).await {
+            self.shared.tell(Event::FileRefused { transfer: TransferRef::Outbound(outbound.id), text });
+        }
+    }
+
+    async fn put_back(&mut self, outbound: &Outbound, text: String, after: Duration) {
+        let wait = i64::try_from(after.as_millis()).unwrap_or(i64::MAX);
+        let change = OutboundChange::to(OutboundState::Queued)
+            .detail(text.clone())
+            .not_before_ms(now_ms().saturating_add(wait));
+        if self.change(outbound, change).await {
+            self.shared.tell(Event::FileFailed {
+                transfer: TransferRef::Outbound(outbound.id),
+                text: format!("{text}; it is tried again in {} s", after.as_secs()),
+            });
+        }
+    }
+
+    /// The file cannot be sent, and no later attempt would change that.
+    async fn fail(&mut self, outbound: &Outbound, text: String) {
+        let change = OutboundChange::to(OutboundState::Failed).detail(text.clone());
+        if self.change(outbound, change).await {
+            self.shared.tell(Event::FileFailed { transfer: TransferRef::Outbound(outbound.id), text });
+        }
+    }
+
+    /// Gives up a file in the middle, and with it the session: OFTP knows no other way.
+    async fn abandon(&mut self, text: String) {
+        if let Some(sending) = self.sending.take() {
+            if text == CANCELLED {
+                self.shared.take_cancelled(sending.outbound.id);
+                let change = OutboundChange::to(OutboundState::Cancelled).detail(text.clone());
+                self.change(&sending.outbound, change).await;
+            } else {
+                self.fail(&sending.outbound, text.clone()).await;
+            }
+        }
+        // The peer learns that it was not its fault, but no path of ours.
+        let public = "the sender cannot go on with this file";
+        let _ = self.session.release(EndSessionReason::UNSPECIFIED, public, Instant::now());
+    }
+
+    /// After EERP: an outbox file has done its service.
+    pub(super) async fn release_source(&mut self, outbound: &Outbound) {
+        if outbound.after_delivery != AfterDelivery::DeleteSource {
+            return;
+        }
+        if let Err(error) = odile_uring::remove(&outbound.source).await
+            && error.source.kind() != std::io::ErrorKind::NotFound
+        {
+            self.shared.tell(Event::Trouble { text: format!("delivered, but: {error}") });
+        }
+    }
+
+    /// The session is over: what was under way goes back into the queue.
+    pub(super) async fn drop_transfers(&mut self, end: &SessionEnd) {
+        if let Some(sending) = self.sending.take() {
+            if self.shared.take_cancelled(sending.outbound.id) {
+                let change = OutboundChange::to(OutboundState::Cancelled).detail(CANCELLED);
+                self.change(&sending.outbound, change).await;
+            } else {
+                let text = format!("the session ended (ESID {}) {}", end.reason, end.text);
+                let after = retry_after(sending.outbound.attempts);
+                self.put_back(&sending.outbound, text, after).await;
+            }
+        }
+        if let Some(receiving) = self.receiving.take() {
+            self.drop_incoming(receiving, &end.text).await;
+        }
+    }
+
+    /// Changes a transfer in the catalog. False if that failed, which ends the session.
+    async fn change(&mut self, outbound: &Outbound, change: OutboundChange) -> bool {
+        let id = outbound.id;
+        let changed =
+            self.shared.ledger.run(move |catalog| catalog.set_outbound(id, &change, now_ms())).await;
+        match changed {
+            Ok(()) => true,
+            Err(error) => {
+                self.on_trouble(error.to_string());
+                false
+            }
+        }
+    }
+}
+
+impl Pump {
+    /// Fills a block with at most `credit` Data Exchange Buffers. On a worker.
+    fn fill(
+        mut self: Box<Self>,
+        mut block: Block,
+        credit: u16,
+    ) -> (Box<Self>, Block, Result<(usize, u16), PumpError>) {
+        let filled = self.fill_block(&mut block, credit);
+        (self, block, filled)
+    }
+
+    fn fill_block(&mut self, block: &mut [u8], credit: u16) -> Result<(usize, u16), PumpError> {
+        let (mut length, mut buffers) = (0, 0);
+        while buffers < credit && !self.outgoing.is_finished() {
+            let Self { source, outgoing, .. } = self;
+            let room = block.get_mut(length..).unwrap_or_default();
+            let left = credit - buffers;
+            let filled =
+                source.look(outgoing.position(), Outgoing::SOURCE_WINDOW_BYTES, |slice, at_end| {
+                    let end = if at_end { End::Reached } else { End::More };
+                    outgoing.fill(slice, end, room, left)
+                })?;
+            let filled = filled.map_err(PumpError::Content)?;
+            length += filled.written;
+            buffers += filled.buffers;
+            if filled.buffers == 0 {
+                break;
+            }
+        }
+        if self.outgoing.is_finished() {
+            self.source.check(&self.expected)?;
+        }
+        Ok((length, buffers))
+    }
+}
+
+fn start_file(outbound: &Outbound) -> StartFile {
+    let blocks = blocks_of(outbound.source_identity.size);
+    StartFile {
+        id: outbound.file,
+        user: outbound.user,
+        format: outbound.format,
+        record_size: outbound.record_size,
+        size_blocks: blocks,
+        original_size_blocks: blocks,
+        restart: 0,
+        security: Security::None,
+        cipher_suite: 0,
+        compression: 0,
+        envelope: 0,
+        signed_response: false,
+        description: outbound.description.clone(),
+    }
+}
+
+fn told(command: &str, reason: AnswerReason, text: &VariableText) -> String {
+    if text.is_empty() { format!("{command} {reason}") } else { format!("{command} {reason}: {text}") }
+}
+
+/// 5 s, 10 s, 20 s, … up to five minutes.
+fn retry_after(attempts: u32) -> Duration {
+    Duration::from_secs(5_u64.saturating_mul(1 << attempts.min(6))).min(Duration::from_secs(300))
+}
+
+const CANCELLED: &str = "cancelled by the operator";
+/// One is written while the other is framed.
+const SENDING_BLOCKS: usize = 2;
+const RETRY_AFTER_REFUSAL: Duration = Duration::from_secs(60);
+const ATTEMPTS_AFTER_EFNA: u32 = 3;
+const WRITE_LIMIT: Duration = Duration::from_secs(180);
+const _: () = assert!(SENDING_BLOCKS <= Options::BLOCKS_PER_TRANSFER);

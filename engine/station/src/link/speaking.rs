@@ -1,0 +1,147 @@
+//! We have the turn: receipts first, then files, then the turn goes back.
+
+use std::time::Instant;
+
+use odile_catalog::{NewReceipt, Outbound, Receipt, ReceiptKind, TransferRef};
+use odile_wire::command::{Capability, EndToEndResponse, NegativeEndResponse};
+use odile_wire::{EndSessionReason, FileId, Level};
+
+use super::Link;
+use crate::clock::now_ms;
+use crate::event::Event;
+
+impl Link {
+    /// Says the next thing that is to be said.
+    pub(super) async fn speak(&mut self) {
+        if self.shared.is_stopping() {
+            return self.stop_if_asked();
+        }
+        let name = self.partner_name();
+        let partner = name.clone();
+        let owed = self.shared.ledger.run(move |catalog| catalog.receipts_owed(&partner)).await;
+        let receipt = match owed {
+            Ok(owed) => owed.into_iter().find(|receipt| self.can_carry(receipt)),
+            Err(error) => return self.on_trouble(error.to_string()),
+        };
+        if let Some(receipt) = receipt {
+            return self.send_receipt(receipt);
+        }
+        if self.may_send_files() {
+            match self.next_file(name).await {
+                Ok(Some(outbound)) => return self.offer(outbound).await,
+                Ok(None) => {}
+                Err(error) => return self.on_trouble(error.to_string()),
+            }
+        }
+        let given = if self.session.may_release() {
+            self.session.release(EndSessionReason::NORMAL, "", Instant::now())
+        } else {
+            self.session.change_direction(Instant::now())
+        };
+        if let Err(misuse) = given {
+            self.on_trouble(misuse.to_string());
+        }
+    }
+
+    /// A NERP does not exist below level 4: it waits for a session that can carry it.
+    fn can_carry(&self, receipt: &Receipt) -> bool {
+        matches!(receipt.kind, ReceiptKind::Positive) || self.session.level() >= Level::V1_4
+    }
+
+    fn may_send_files(&self) -> bool {
+        let mode = self.session.agreement().map(|agreement| agreement.mode);
+        let partner = self.partner.as_ref().is_some_and(|partner| partner.may_receive);
+        !self.done_sending && partner && mode != Some(Capability::ReceiveOnly)
+    }
+
+    async fn next_file(&self, partner: String) -> Result<Option<Outbound>, crate::StationError> {
+        self.shared.ledger.run(move |catalog| catalog.next_outbound(&partner, now_ms())).await
+    }
+
+    fn send_receipt(&mut self, receipt: Receipt) {
+        let sent = match receipt.kind {
+            ReceiptKind::Positive => {
+                let mut eerp = EndToEndResponse::for_file(&receipt.file, receipt.user);
+                eerp.hash = receipt.hash;
+                eerp.signature = receipt.signature;
+                self.session.respond(eerp, Instant::now())
+            }
+            ReceiptKind::Negative { creator, reason, text } => {
+                let mut nerp = NegativeEndResponse::for_file(&receipt.file, creator, reason, text);
+                nerp.hash = receipt.hash;
+                nerp.signature = receipt.signature;
+                self.session.respond_negatively(nerp, Instant::now())
+            }
+        };
+        match sent {
+            Ok(()) => self.receipt = Some((receipt.id, TransferRef::Inbound(receipt.inbound_id))),
+            Err(misuse) => self.on_trouble(misuse.to_string()),
+        }
+    }
+
+    /// RTR: the peer has our receipt.
+    pub(super) async fn on_receipt_taken(&mut self) {
+        let Some((id, transfer)) = self.receipt.take() else { return };
+        let noted = self.shared.ledger.run(move |catalog| catalog.receipt_sent(id, now_ms())).await;
+        match noted {
+            Ok(()) => {
+                self.moved = true;
+                self.shared.tell(Event::ReceiptSent { transfer });
+            }
+            Err(error) => self.on_trouble(error.to_string()),
+        }
+    }
+
+    /// EERP: a file of ours has arrived.
+    pub(super) async fn on_receipt(&mut self, eerp: &EndToEndResponse) {
+        let mut arrived = NewReceipt::positive();
+        arrived.hash.clone_from(&eerp.hash);
+        arrived.signature.clone_from(&eerp.signature);
+        self.on_any_receipt(eerp.file(), arrived, "receipt came: delivered".into()).await;
+    }
+
+    /// NERP: a file of ours was not delivered or could not be used.
+    pub(super) async fn on_negative_receipt(&mut self, nerp: &NegativeEndResponse) {
+        let text =
+            format!("negative receipt came from {} (NERP {}) {}", nerp.creator, nerp.reason, nerp.text);
+        let mut arrived = NewReceipt::negative(nerp.creator, nerp.reason, nerp.text.clone());
+        arrived.hash.clone_from(&nerp.hash);
+        arrived.signature.clone_from(&nerp.signature);
+        self.on_any_receipt(nerp.file(), arrived, text).await;
+    }
+
+    async fn on_any_receipt(&mut self, file: FileId, arrived: NewReceipt, text: String) {
+        let (partner, level) = (self.partner_name(), self.session.level());
+        let delivered = matches!(arrived.kind, ReceiptKind::Positive);
+        let noted = self
+            .shared
+            .ledger
+            .run(move |catalog| {
+                let found = catalog.outbound_awaiting_receipt(&partner, &file, level)?;
+                if let Some(outbound) = &found {
+                    catalog.receipt_arrived(outbound.id, &arrived, now_ms())?;
+                }
+                Ok(found)
+            })
+            .await;
+        match noted {
+            Ok(Some(outbound)) => {
+                self.moved = true;
+                self.shared
+                    .tell(Event::ReceiptArrived { transfer: TransferRef::Outbound(outbound.id), text });
+                if delivered {
+                    self.release_source(&outbound).await;
+                }
+            }
+            // Kept by nobody, but taken: the peer must not send it again and again.
+            Ok(None) => self.shared.tell(Event::UnknownReceipt {
+                session: self.number,
+                dataset_name: file.dataset_name.to_string(),
+            }),
+            Err(error) => return self.on_trouble(error.to_string()),
+        }
+        if let Err(misuse) = self.session.ready_to_receive(Instant::now()) {
+            self.on_trouble(misuse.to_string());
+        }
+    }
+}

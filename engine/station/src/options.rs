@@ -1,0 +1,85 @@
+//! How a station runs on this machine: what flags set, as opposed to what is agreed with partners.
+
+use std::sync::Arc;
+
+use odile_partner::SessionSettings;
+use odile_uring::{Faults, SocketOptions};
+
+/// How a station runs.
+#[derive(Clone)]
+pub struct Options {
+    /// Threads with a ring each.
+    pub shards: usize,
+    /// Cores to pin the shards to, in turn; empty: not pinned.
+    pub cpus: Vec<usize>,
+    /// Threads for what may wait for the disk.
+    pub workers: usize,
+    /// Buffers of each shard; a transfer needs [`Options::BLOCKS_PER_TRANSFER`].
+    pub pool_blocks: usize,
+    /// Bytes of each buffer.
+    pub block_bytes: usize,
+    /// Bytes of a source that are mapped at a time.
+    pub window_bytes: usize,
+    /// Received data is synced to disk behind the write position each time so many bytes have come.
+    pub sync_bytes: u64,
+    /// Options of sockets.
+    pub sockets: SocketOptions,
+    /// Overrides what station and partner files say about sessions.
+    pub session: SessionSettings,
+    /// Where received content goes.
+    pub target: Target,
+    /// Simulated disk faults, for tests.
+    pub faults: Option<Arc<dyn Faults>>,
+}
+
+/// Where received content goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// Into the inbox.
+    Inbox,
+    /// Nowhere: it is received, counted and dropped. For measuring; no receipt is ever sent for it.
+    Discard,
+}
+
+impl Options {
+    /// A transfer never uses more blocks than this.
+    pub const BLOCKS_PER_TRANSFER: usize = 4;
+
+    /// For this machine: a shard for each core, pinned.
+    pub fn for_this_machine() -> Self {
+        let cpus = odile_uring::available_cpus();
+        let shards = cpus.len().clamp(1, SHARDS_MAX);
+        Self { shards, cpus, ..Self::default() }
+    }
+
+    /// Bytes of buffers in all shards together.
+    pub fn pool_bytes(&self) -> u64 {
+        self.shards as u64 * self.pool_blocks as u64 * self.block_bytes as u64
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            shards: 1,
+            cpus: Vec::new(),
+            workers: 2,
+            pool_blocks: 16,
+            // Ten of the largest Data Exchange Buffers in one write.
+            block_bytes: 1 << 20,
+            window_bytes: 8 << 20,
+            sync_bytes: 64 << 20,
+            sockets: SocketOptions::default(),
+            session: SessionSettings::default(),
+            target: Target::Inbox,
+            faults: None,
+        }
+    }
+}
+
+/// One shard moves several GB/s; more than this many only cost memory.
+const SHARDS_MAX: usize = 8;
+
+// A shard must be able to run a transfer, and a block to hold the largest Data Exchange Buffer.
+const _: () = assert!(Options::BLOCKS_PER_TRANSFER <= 16);
+const _: () = assert!((1 << 20) >= odile_wire::stream::STREAM_BUFFER_MAX);

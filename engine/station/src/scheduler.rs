@@ -1,0 +1,205 @@
+//! Which partner is called when: those that files or receipts wait for, and those that a person asks for.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use odile_partner::{Address, Partner, PartnerName};
+use odile_uring::{Shard, Stream};
+use odile_wire::EndSessionReason;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::clock::now_ms;
+use crate::event::{Event, SessionEnd};
+use crate::link::{Link, LinkReport};
+use crate::shared::{Calling, Shared};
+use crate::station::Calls;
+
+/// How a call ended: the session's end, or why there was none.
+pub(crate) type CallOutcome = Result<SessionEnd, String>;
+
+/// A person wants a partner to be called now.
+pub(crate) struct Demand {
+    pub(crate) partner: Arc<Partner>,
+    pub(crate) done: oneshot::Sender<CallOutcome>,
+}
+
+/// A call for a shard to make.
+pub(crate) struct Order {
+    partner: Arc<Partner>,
+    calling: Calling,
+    done: Option<oneshot::Sender<CallOutcome>>,
+    results: mpsc::UnboundedSender<(PartnerName, Verdict)>,
+}
+
+/// What a call was good for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// Something moved: call again as soon as there is more.
+    Useful,
+    /// Nothing moved, or it failed: wait before the next call.
+    Useless,
+}
+
+/// The scheduler's task.
+pub(crate) struct Scheduler {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) calls: Calls,
+    pub(crate) demands: mpsc::UnboundedReceiver<Demand>,
+    /// One for each shard.
+    pub(crate) shards: Vec<mpsc::UnboundedSender<Order>>,
+}
+
+#[derive(Default)]
+struct Backoff {
+    failures: u32,
+    not_before: Option<Instant>,
+}
+
+impl Scheduler {
+    pub(crate) async fn run(mut self) {
+        let mut stop = self.shared.stop.clone();
+        let mut backoffs: HashMap<PartnerName, Backoff> = HashMap::new();
+        let (results, mut finished) = mpsc::unbounded_channel();
+        let mut next_shard = 0;
+        while !self.shared.is_stopping() {
+            let mut wait = self.call_those_with_work(&mut backoffs, &results, &mut next_shard).await;
+            wait = wait.clamp(WAIT_MIN, WAIT_MAX);
+            tokio::select! {
+                () = self.shared.wake.notified() => {}
+                Some((partner, verdict)) = finished.recv() => note(&mut backoffs, partner, verdict),
+                Some(demand) = self.demands.recv() => {
+                    self.order(demand.partner, Some(demand.done), &results, &mut next_shard);
+                }
+                () = tokio::time::sleep(wait) => {}
+                _ = stop.changed() => {}
+            }
+        }
+    }
+
+    /// Gives the time until something may be due.
+    async fn call_those_with_work(
+        &self,
+        backoffs: &mut HashMap<PartnerName, Backoff>,
+        results: &mpsc::UnboundedSender<(PartnerName, Verdict)>,
+        next_shard: &mut usize,
+    ) -> Duration {
+        let now = now_ms();
+        let looked = self
+            .shared
+            .ledger
+            .run(move |catalog| Ok((catalog.partners_with_work(now)?, catalog.next_due_ms()?)))
+            .await;
+        let (partners, due) = match looked {
+            Ok(found) => found,
+            Err(error) => {
+                self.shared.tell(Event::Trouble { text: error.to_string() });
+                return WAIT_MAX;
+            }
+        };
+        let mut wait = due.map_or(WAIT_MAX, |due| {
+            Duration::from_millis(u64::try_from(due.saturating_sub(now)).unwrap_or_default())
+        });
+        for name in partners {
+            let Ok(partner) = self.shared.configuration.partner(&name).cloned() else { continue };
+            if partner.address.is_none() || !self.calls.includes(&partner.name) {
+                continue;
+            }
+            match backoffs.get(&partner.name).and_then(|backoff| backoff.not_before) {
+                Some(at) if at > Instant::now() => {
+                    wait = wait.min(at.saturating_duration_since(Instant::now()));
+                }
+                _ => self.order(partner, None, results, next_shard),
+            }
+        }
+        wait
+    }
+
+    fn order(
+        &self,
+        partner: Arc<Partner>,
+        done: Option<oneshot::Sender<CallOutcome>>,
+        results: &mpsc::UnboundedSender<(PartnerName, Verdict)>,
+        next_shard: &mut usize,
+    ) {
+        let Some(calling) = self.shared.claim(&partner.name) else {
+            if let Some(done) = done {
+                let _ = done.send(Err(format!("{} is being called already", partner.name)));
+            }
+            return;
+        };
+        let order = Order { partner, calling, done, results: results.clone() };
+        *next_shard = (*next_shard + 1) % self.shards.len().max(1);
+        if let Some(shard) = self.shards.get(*next_shard) {
+            let _ = shard.send(order);
+        }
+    }
+}
+
+fn note(backoffs: &mut HashMap<PartnerName, Backoff>, partner: PartnerName, verdict: Verdict) {
+    let backoff = backoffs.entry(partner).or_default();
+    match verdict {
+        Verdict::Useful => *backoff = Backoff::default(),
+        Verdict::Useless => {
+            let wait = CALL_AGAIN.saturating_mul(1 << backoff.failures.min(6)).min(CALL_AGAIN_MAX);
+            backoff.failures += 1;
+            backoff.not_before = Some(Instant::now() + wait);
+        }
+    }
+}
+
+impl Order {
+    /// Makes the call, on the shard that got it.
+    pub(crate) async fn run(self, shared: Arc<Shared>, shard: Shard) {
+        let outcome = call(&shared, shard, &self.partner).await;
+        let verdict = match &outcome {
+            Ok(report) if report.end.reason == EndSessionReason::NORMAL && report.moved => Verdict::Useful,
+            _ => Verdict::Useless,
+        };
+        if let Err(text) = &outcome {
+            shared.tell(Event::CallFailed { partner: self.partner.name.to_string(), text: text.clone() });
+        }
+        let _ = self.results.send((self.partner.name.clone(), verdict));
+        // Only now may it be called again.
+        drop(self.calling);
+        if let Some(done) = self.done {
+            let _ = done.send(outcome.map(|report| report.end));
+        }
+    }
+}
+
+async fn call(shared: &Arc<Shared>, shard: Shard, partner: &Arc<Partner>) -> Result<LinkReport, String> {
+    let Some(address) = partner.address.clone() else {
+        return Err(format!("{} has no address: it calls us", partner.name));
+    };
+    let terms = partner.terms(&shared.options.session)?;
+    let mut failure = format!("{address} has no network address");
+    for candidate in resolve(&shard, address).await? {
+        match Stream::connect(candidate, shared.options.sockets, terms.connect).await {
+            Ok(stream) => {
+                return Ok(Link::call(Arc::clone(shared), shard, stream, Arc::clone(partner), terms).await);
+            }
+            Err(error) => failure = error.to_string(),
+        }
+    }
+    Err(failure)
+}
+
+/// Looks a name up, on a worker, since the system's resolver waits.
+async fn resolve(shard: &Shard, address: Address) -> Result<Vec<SocketAddr>, String> {
+    let shown = address.to_string();
+    let looked_up = shard
+        .workers
+        .run(move || {
+            use std::net::ToSocketAddrs;
+            (address.host.as_str(), address.port).to_socket_addrs().map(Vec::from_iter)
+        })
+        .await;
+    looked_up.and_then(|found| found).map_err(|error| format!("cannot look up {shown}: {error}"))
+}
+
+const WAIT_MIN: Duration = Duration::from_millis(20);
+const WAIT_MAX: Duration = Duration::from_secs(30);
+const CALL_AGAIN: Duration = Duration::from_secs(5);
+const CALL_AGAIN_MAX: Duration = Duration::from_secs(300);

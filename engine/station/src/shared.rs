@@ -1,0 +1,106 @@
+//! What all parts of a station share. None of it is touched per octet.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use odile_partner::PartnerName;
+use tokio::sync::{Notify, watch};
+
+use crate::event::{Event, EventSink};
+use crate::home::{Configuration, Home};
+use crate::ledger::Ledger;
+use crate::options::Options;
+use crate::progress::ProgressBoard;
+
+pub(crate) struct Shared {
+    pub(crate) home: Home,
+    pub(crate) configuration: Configuration,
+    pub(crate) options: Options,
+    pub(crate) ledger: Ledger,
+    pub(crate) board: Arc<ProgressBoard>,
+    /// True once the station is to end.
+    pub(crate) stop: watch::Receiver<bool>,
+    /// Wakes the scheduler: there may be something to do.
+    pub(crate) wake: Notify,
+    sink: EventSink,
+    /// Partners that a call is under way to or a session open with because we called.
+    calling: Mutex<HashSet<PartnerName>>,
+    /// Outbound transfers that a person wants to end while they run.
+    cancelled: Mutex<HashSet<i64>>,
+    sessions: AtomicU64,
+}
+
+/// A partner that is being called; it may be called again when this is dropped.
+pub(crate) struct Calling {
+    shared: Arc<Shared>,
+    partner: PartnerName,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        home: Home,
+        configuration: Configuration,
+        options: Options,
+        ledger: Ledger,
+        stop: watch::Receiver<bool>,
+        sink: EventSink,
+    ) -> Self {
+        Self {
+            home,
+            configuration,
+            options,
+            ledger,
+            board: Arc::default(),
+            stop,
+            wake: Notify::new(),
+            sink,
+            calling: Mutex::default(),
+            cancelled: Mutex::default(),
+            sessions: AtomicU64::new(1),
+        }
+    }
+
+    pub(crate) fn tell(&self, event: Event) {
+        (self.sink)(&event);
+    }
+
+    pub(crate) fn next_session(&self) -> u64 {
+        self.sessions.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        *self.stop.borrow()
+    }
+
+    /// Claims a partner for a call; `None` if it is being called already: a station holds one session that it
+    /// opened with each partner, because many products take no second one.
+    pub(crate) fn claim(self: &Arc<Self>, partner: &PartnerName) -> Option<Calling> {
+        let new = lock(&self.calling).insert(partner.clone());
+        new.then(|| Calling { shared: Arc::clone(self), partner: partner.clone() })
+    }
+
+    pub(crate) fn cancel(&self, outbound: i64) {
+        lock(&self.cancelled).insert(outbound);
+    }
+
+    /// True once for each cancelled transfer.
+    pub(crate) fn take_cancelled(&self, outbound: i64) -> bool {
+        lock(&self.cancelled).remove(&outbound)
+    }
+
+    pub(crate) fn is_cancelled(&self, outbound: i64) -> bool {
+        lock(&self.cancelled).contains(&outbound)
+    }
+}
+
+impl Drop for Calling {
+    fn drop(&mut self) {
+        lock(&self.shared.calling).remove(&self.partner);
+        self.shared.wake.notify_one();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,175 @@
+//! Stations for tests: real homes in temporary folders, real sockets on loopback, events kept.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use odile_station::{Calls, Event, Handle, Home, Options, SendRequest, Station};
+use tempfile::TempDir;
+
+/// A station with a home of its own, which goes with it.
+pub struct TestStation {
+    station: Option<Station>,
+    /// What it told.
+    pub events: Events,
+    home: Home,
+    // Last: the folder goes when the station has stopped.
+    folder: TempDir,
+}
+
+/// Events of a station, in order; shared.
+#[derive(Clone, Default)]
+pub struct Events {
+    inner: Arc<(Mutex<Vec<Event>>, Condvar)>,
+}
+
+impl Events {
+    /// Everything so far.
+    pub fn all(&self) -> Vec<Event> {
+        self.inner.0.lock().expect("no test thread panics with the lock").clone()
+    }
+
+    /// Waits until an event is as wanted. The deadline is there for broken code only.
+    pub fn wait_for(&self, what: &str, wanted: impl Fn(&Event) -> bool) -> Event {
+        let deadline = Instant::now() + PATIENCE;
+        let mut events = self.inner.0.lock().expect("no test thread panics with the lock");
+        loop {
+            if let Some(event) = events.iter().find(|event| wanted(event)) {
+                return event.clone();
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "waited for {what}; events: {events:#?}");
+            events = self.inner.1.wait_timeout(events, left).expect("no test thread panics with the lock").0;
+        }
+    }
+
+    fn push(&self, event: Event) {
+        self.inner.0.lock().expect("no test thread panics with the lock").push(event);
+        self.inner.1.notify_all();
+    }
+}
+
+impl TestStation {
+    /// A home with this code; not started.
+    pub fn new(code: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let root = folder.path().join("home");
+        let config = format!("code = \"{code}\"\noutbox_quiet_seconds = 0\n");
+        let home = Home::create(&root, &config).expect("a new home");
+        Self { station: None, events: Events::default(), home, folder }
+    }
+
+    /// Adds a partner with the text of its file.
+    pub fn add_partner(&self, name: &str, config: &str) {
+        self.home.add_partner(&name.parse().expect("a name"), config).expect("a valid partner");
+    }
+
+    /// Starts it, listening at a port of its own.
+    pub fn start(&mut self) -> SocketAddr {
+        self.start_with(options())
+    }
+
+    /// Starts it with these options.
+    pub fn start_with(&mut self, options: Options) -> SocketAddr {
+        let events = self.events.clone();
+        let sink = Arc::new(move |event: &Event| events.push(event.clone()));
+        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+        let station = Station::start(self.home.clone(), options, Some(loopback), Calls::All, sink)
+            .expect("the station starts");
+        let address = station.handle().address().expect("it listens");
+        self.station = Some(station);
+        address
+    }
+
+    /// Stops it; the home stays.
+    pub fn stop(&mut self) {
+        self.station = None;
+    }
+
+    /// Its handle, while it runs.
+    pub fn handle(&self) -> Handle {
+        self.station.as_ref().expect("the station runs").handle()
+    }
+
+    /// Its home.
+    pub fn home(&self) -> &Home {
+        &self.home
+    }
+
+    /// A folder beside the home for files to send.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Writes a file to send.
+    pub fn write(&self, name: &str, content: &[u8]) -> PathBuf {
+        let path = self.folder.path().join(name);
+        fs::write(&path, content).expect("a temporary file");
+        path
+    }
+
+    /// Queues a file for a partner; gives its number such as `S1`.
+    pub fn send(&self, partner: &str, path: &Path) -> String {
+        let outbound = self.handle().send(&SendRequest::new(partner, path)).expect("it is queued");
+        format!("S{}", outbound.id)
+    }
+
+    /// Waits until a transfer is in this state.
+    pub fn wait_state(&self, transfer: &str, state: &str) {
+        let transfer = transfer.parse().expect("a transfer number");
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let (now, detail, _) = self.handle().state(transfer).expect("the transfer is known");
+            if now == state {
+                return;
+            }
+            let events = self.events.all();
+            assert!(Instant::now() < deadline, "{transfer} is {now} ({detail}), not {state}: {events:#?}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Files in the inbox of a partner, without sidecars, sorted.
+    pub fn inbox(&self, partner: &str) -> Vec<PathBuf> {
+        let folder = self.home.inbox(&partner.parse().expect("a name"));
+        let mut files: Vec<_> = fs::read_dir(folder)
+            .expect("the inbox is there")
+            .map(|entry| entry.expect("a readable inbox").path())
+            .filter(|path| path.extension().is_none_or(|ending| ending != "json"))
+            .collect();
+        files.sort();
+        files
+    }
+
+    /// Names in the spool.
+    pub fn spool(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.home.spool()).expect("the spool is there");
+        entries.map(|entry| entry.expect("readable").file_name().to_string_lossy().into_owned()).collect()
+    }
+}
+
+/// Two stations that know each other and run; the first one calls the second, which has no address for it.
+pub fn pair() -> (TestStation, TestStation) {
+    pair_with("", options(), options())
+}
+
+/// The same with more text in both partner files, and options.
+pub fn pair_with(terms: &str, ours: Options, theirs: Options) -> (TestStation, TestStation) {
+    let mut alpha = TestStation::new("O0013ALPHA");
+    let mut beta = TestStation::new("O0013BETA");
+    beta.add_partner("alpha", &format!("code = \"O0013ALPHA\"\n{terms}"));
+    let address = beta.start_with(theirs);
+    alpha.add_partner("beta", &format!("code = \"O0013BETA\"\naddress = \"{address}\"\n{terms}"));
+    alpha.start_with(ours);
+    (alpha, beta)
+}
+
+/// Small and unpinned: many tests run beside each other.
+pub fn options() -> Options {
+    Options { pool_blocks: 8, workers: 1, ..Options::default() }
+}
+
+/// How long a test waits for what must happen: only broken code gets there.
+pub const PATIENCE: Duration = Duration::from_secs(60);
