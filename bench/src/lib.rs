@@ -1,1 +1,17 @@
-//! .
+//! What the benchmarks share: generated data, pairs of stations, a bare loop as the limit, medians.
+
+pub mod bare;
+pub mod cad;
+pub mod machine;
+pub mod measure;
+pub mod pair;
+
+use std::path::PathBuf;
+
+/// Where benchmarks put their files: `ODILE_BENCH_DIR`, or the build folder, which is on a real disk.
+pub fn scratch() -> PathBuf {
+    let folder = std::env::var_os("ODILE_BENCH_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target"), PathBuf::from);
+    std::fs::create_dir_all(&folder).expect("the scratch folder can be made");
+    folder
+}
