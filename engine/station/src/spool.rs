@@ -8,7 +8,9 @@
 //! After an error the task still gives blocks back, without writing, so that the link can read to the end of the
 //! file and answer EFNA.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use odile_uring::{Block, Error, File, JoinHandle};
 use tokio::sync::mpsc;
@@ -19,6 +21,7 @@ use crate::options::Target;
 pub(crate) struct PartFile {
     blocks: mpsc::Sender<(Block, usize)>,
     free: mpsc::Receiver<Block>,
+    failed: Rc<Cell<bool>>,
     task: JoinHandle<Result<u64, Error>>,
 }
 
@@ -53,8 +56,14 @@ impl PartFile {
             // The channel has room for every block.
             let _ = to_link.try_send(block);
         }
-        let task = odile_uring::spawn(write_blocks(plan, file, from_link, to_link));
-        Ok(Self { blocks: to_writer, free, task })
+        let failed = Rc::new(Cell::new(false));
+        let task = odile_uring::spawn(write_blocks(plan, file, from_link, to_link, Rc::clone(&failed)));
+        Ok(Self { blocks: to_writer, free, failed, task })
+    }
+
+    /// True once something could not be written: [`PartFile::finish`] says what.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed.get()
     }
 
     /// Waits for a block to fill.
@@ -83,6 +92,7 @@ async fn write_blocks(
     file: Option<File>,
     mut from_link: mpsc::Receiver<(Block, usize)>,
     to_link: mpsc::Sender<Block>,
+    failed: Rc<Cell<bool>>,
 ) -> Result<u64, Error> {
     let Some(file) = file else {
         let mut octets = 0;
@@ -97,6 +107,7 @@ async fn write_blocks(
     while let Some((mut block, length)) = from_link.recv().await {
         if outcome.is_ok() {
             (outcome, block) = writer.append(block, length).await;
+            failed.set(outcome.is_err());
         }
         let _ = to_link.try_send(block);
     }

@@ -10,7 +10,7 @@ use odile_wire::command::{
     EndFile, EndFileNegativeAnswer, FileFormat, Security, StartFile, StartFileNegativeAnswer,
 };
 use odile_wire::data::Records;
-use odile_wire::{AnswerReason, FILE_SIZE_BLOCKS_MAX, Malformed, VariableText};
+use odile_wire::{AnswerReason, EndSessionReason, FILE_SIZE_BLOCKS_MAX, Malformed, VariableText};
 
 use super::Link;
 use crate::clock::now_ms;
@@ -215,6 +215,11 @@ impl Link {
         if let Err(malformed) = outcome {
             return self.session.on_malformed(&malformed, Instant::now());
         }
+        if self.receiving.as_ref().is_some_and(Receiving::is_beyond_saving) {
+            let text = "the receiving station cannot store the file";
+            let _ = self.session.release(EndSessionReason::RESOURCES_NOT_AVAILABLE, text, Instant::now());
+            return;
+        }
         let in_file = self.receiving.is_some();
         if end || !in_file {
             // Whatever is wrong with it, the session has its answer ready.
@@ -277,9 +282,12 @@ impl Link {
     pub(super) async fn drop_incoming(&mut self, receiving: Receiving, text: &str) {
         let Receiving { inbound, part, meter, filling, .. } = receiving;
         drop(filling);
-        let _ = part.finish().await;
+        let text = match part.finish().await {
+            Ok(_) => format!("the session ended in the middle of the file: {text}"),
+            Err(error) => error.to_string(),
+        };
         drop(meter);
-        self.give_up(&inbound, &format!("the session ended in the middle of the file: {text}")).await;
+        self.give_up(&inbound, &text).await;
     }
 
     /// Removes what there is of a file, and notes why. The partner may send it again.
@@ -300,6 +308,13 @@ impl Link {
 }
 
 impl Receiving {
+    /// True if it cannot be stored and too much is still to come: otherwise the rest is read and dropped, so that
+    /// EFNA ends the file and not the session.
+    fn is_beyond_saving(&self) -> bool {
+        let announced = octets_of_blocks(self.inbound.announced_blocks).unwrap_or(u64::MAX);
+        self.part.has_failed() && announced.saturating_sub(self.incoming.octets()) > DROPPED_OCTETS_MAX
+    }
+
     async fn store(&mut self, mut fragment: &[u8], end: bool) -> Result<(), Malformed> {
         loop {
             let (block, filled) = if let Some(filling) = &mut self.filling {
@@ -341,3 +356,6 @@ fn malformed(error: odile_transfer::IncomingError) -> Malformed {
         },
     }
 }
+
+/// Reading and dropping so much takes a moment; more would waste the line for hours.
+const DROPPED_OCTETS_MAX: u64 = 64 << 20;
