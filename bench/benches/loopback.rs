@@ -8,6 +8,8 @@
 //! Speeds are GB/s (10^9 octets of source), medians of the rounds. Processor seconds are of the whole process: both
 //! sides together.
 
+#![allow(clippy::cast_precision_loss, reason = "figures of three digits are printed")]
+
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -38,7 +40,9 @@ fn main() {
     println!("{:<34} {:>8} {:>8} {:>12}", "what", "GB/s", "ratio", "CPU s/GB");
     let limit = report(None, "bare io_uring send loop", octets, plan.rounds, || bare::send(octets));
     let cores = odile_station::available_cpus();
-    for (name, target) in [("plain, discarding target", Target::Discard), ("plain, writing target", Target::Inbox)] {
+    for (name, target) in
+        [("plain, discarding target", Target::Discard), ("plain, writing target", Target::Inbox)]
+    {
         let pair = Pair::start(folder.path(), target, &cores);
         report(Some(limit), name, octets, plan.rounds, || {
             let done = pair.send_and_wait(&source);
@@ -53,7 +57,8 @@ impl Plan {
     /// `cargo bench -- --test` and `cargo test --benches` ask for a short run.
     fn from_arguments() -> Self {
         let arguments: Vec<String> = std::env::args().skip(1).collect();
-        let short = arguments.iter().any(|argument| argument == "--test") || !arguments.iter().any(|a| a == "--bench");
+        let short = arguments.iter().any(|argument| argument == "--test")
+            || !arguments.iter().any(|a| a == "--bench");
         let number = |name: &str| {
             let at = arguments.iter().position(|argument| argument == name)?;
             arguments.get(at + 1)?.parse::<u64>().ok()
@@ -68,7 +73,13 @@ impl Plan {
 }
 
 /// Runs and prints one line; gives the median GB/s.
-fn report(limit: Option<f64>, name: &str, octets: u64, rounds: usize, mut run: impl FnMut() -> Duration) -> f64 {
+fn report(
+    limit: Option<f64>,
+    name: &str,
+    octets: u64,
+    rounds: usize,
+    mut run: impl FnMut() -> Duration,
+) -> f64 {
     let gb = octets as f64 / 1e9;
     let mut speeds = Vec::new();
     let mut cpu = Vec::new();

@@ -23,7 +23,13 @@ pub fn step_text(octets: usize, seed: u64) -> Vec<u8> {
         let _ = match number % 3 {
             0 => writeln!(text, "#{number}=CARTESIAN_POINT('',({x:.3},{y:.3},{z:.3}));"),
             1 => writeln!(text, "#{number}=VERTEX_POINT('',#{});", number - 1),
-            _ => writeln!(text, "#{number}=EDGE_CURVE('',#{},#{},#{},.T.);", number - 1, number / 2, number + 7),
+            _ => writeln!(
+                text,
+                "#{number}=EDGE_CURVE('',#{},#{},#{},.T.);",
+                number - 1,
+                number / 2,
+                number + 7
+            ),
         };
         number += 1;
     }

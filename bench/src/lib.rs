@@ -1,5 +1,7 @@
 //! What the benchmarks share: generated data, pairs of stations, a bare loop as the limit, medians.
 
+#![allow(clippy::cast_precision_loss, reason = "figures of three digits are printed")]
+
 pub mod bare;
 pub mod cad;
 pub mod machine;

@@ -54,9 +54,14 @@ impl Events {
 impl TestStation {
     /// A home with this code; not started.
     pub fn new(code: &str) -> Self {
+        Self::with(code, "")
+    }
+
+    /// The same with more text in `station.toml`.
+    pub fn with(code: &str, terms: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let root = folder.path().join("home");
-        let config = format!("code = \"{code}\"\noutbox_quiet_seconds = 0\n");
+        let config = format!("code = \"{code}\"\noutbox_quiet_seconds = 0\n{terms}");
         let home = Home::create(&root, &config).expect("a new home");
         Self { station: None, events: Events::default(), home, folder }
     }

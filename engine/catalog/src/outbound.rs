@@ -332,6 +332,24 @@ impl Catalog {
         })
     }
 
+    /// Notes at all files that are queued for the partner why they still wait, without changing when they are due.
+    pub fn explain_waiting(&mut self, partner: &str, detail: &str, now_ms: i64) -> Result<(), CatalogError> {
+        self.write("note why files wait in", |tx| {
+            let waiting: Vec<i64> = tx
+                .prepare_cached(
+                    "SELECT id FROM outbound WHERE state = 'queued' AND partner = ?1 AND detail <> ?2",
+                )?
+                .query_map(params![partner, detail], |row| row.get(0))?
+                .collect::<Result<_, _>>()?;
+            for id in waiting {
+                tx.prepare_cached("UPDATE outbound SET detail = ?2, changed_ms = ?3 WHERE id = ?1")?
+                    .execute(params![id, detail, now_ms])?;
+                event::append(tx, TransferRef::Outbound(id), &event::line("queued", detail), now_ms)?;
+            }
+            Ok(())
+        })
+    }
+
     /// The file that a receipt for `file` settles, in a session of this level: one that was offered to the partner
     /// and has no receipt yet. At levels 1 and 2 several may match; then those that were sent come first, and of
     /// these the oldest.

@@ -254,6 +254,8 @@ impl Session {
     }
 
     pub(crate) fn send_end_session(&mut self, reason: EndSessionReason, text: &str, now: Instant) {
+        // A session that ends grants nothing more.
+        self.withdraw_credit();
         self.send(Command::EndSession(EndSession { reason, text: VariableText::truncated(text) }));
         self.forget();
         self.state = State::WfNDisc;

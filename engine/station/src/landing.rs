@@ -7,7 +7,8 @@
 //! ```
 //!
 //! The content is renamed only when everything before is durable. Whatever is found after a crash is therefore
-//! clear: a `.part` was not finished (it is received again), a file in the inbox was.
+//! clear: a `.part` was not finished (it is received again), a file in the inbox was. If the folder cannot be
+//! synced, the file is taken back out of the inbox before the peer learns that it must send it again.
 
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -35,9 +36,24 @@ pub(crate) struct Landing<'a> {
     pub(crate) records: u64,
 }
 
+/// Why a file has not landed.
+pub(crate) enum NotLanded {
+    /// Nothing of it is in the inbox: it may be sent again.
+    Nothing(StationError),
+    /// It is in the inbox, but the catalog could not note so: the peer must be told neither yes nor no. It stays
+    /// `Landing` until [`settle`] is asked.
+    Unnoted(StationError),
+}
+
+impl<E: Into<StationError>> From<E> for NotLanded {
+    fn from(error: E) -> Self {
+        Self::Nothing(error.into())
+    }
+}
+
 impl Landing<'_> {
     /// Makes the file durable and visible. Gives its path.
-    pub(crate) async fn land(&self, part: PartFile) -> Result<PathBuf, StationError> {
+    pub(crate) async fn land(&self, part: PartFile) -> Result<PathBuf, NotLanded> {
         let folder = self.shared.home.inbox(self.partner);
         let from = self.shared.home.spool().join(&self.inbound.part_name);
         let mut copy = 0;
@@ -56,12 +72,27 @@ impl Landing<'_> {
                     name = free_name(&folder, self.inbound, &mut copy);
                     self.note_landing(&folder, &name).await?;
                 }
-                Err(error) => return Err(error),
+                Err(error) => return Err(error.into()),
             }
         }
-        odile_uring::sync_directory(&folder).await?;
-        received(&self.shared.ledger, self.inbound.id).await?;
+        if let Err(error) = odile_uring::sync_directory(&folder).await {
+            self.take_back(&folder, &name).await;
+            return Err(error.into());
+        }
+        received(&self.shared.ledger, self.inbound.id).await.map_err(NotLanded::Unnoted)?;
         Ok(folder.join(name))
+    }
+
+    /// Removes from the inbox what was just put there.
+    async fn take_back(&self, folder: &Path, name: &str) {
+        for path in [folder.join(name), folder.join(format!("{name}.json"))] {
+            if let Err(error) = odile_uring::remove(&path).await
+                && error.source.kind() != io::ErrorKind::NotFound
+            {
+                let text = format!("remove {} yourself, it will come again: {error}", path.display());
+                self.shared.tell(Event::Trouble { text });
+            }
+        }
     }
 
     async fn rename(
@@ -79,7 +110,9 @@ impl Landing<'_> {
             Ok(()) => Ok(()),
             Err(error) => {
                 // The next name gets the sidecar.
-                let _ = odile_uring::rename(&beside, sidecar).await;
+                if odile_uring::rename(&beside, sidecar).await.is_err() {
+                    let _ = odile_uring::remove(&beside).await;
+                }
                 Err(error.into())
             }
         }
@@ -144,15 +177,11 @@ fn sidecar(inbound: &Inbound, octets: u64, records: u64) -> serde_json::Value {
 pub(crate) fn recover(shared: &Shared) -> Result<(), StationError> {
     let landing = shared.ledger.run_blocking(|catalog| catalog.inbound_in(InboundState::Landing))?;
     for inbound in landing {
-        let transfer = TransferRef::Inbound(inbound.id);
-        let part = shared.home.spool().join(&inbound.part_name);
-        let landed = inbound.final_path.as_ref().is_some_and(|path| Path::new(path).exists());
         let id = inbound.id;
-        if landed && !part.exists() {
+        if has_landed(shared, &inbound) {
             let receipt = NewReceipt::positive();
             shared.ledger.run_blocking(move |catalog| catalog.received(id, &receipt, now_ms()))?;
-            let text = format!("{transfer} had arrived before the station was stopped; its receipt is owed");
-            shared.tell(Event::Recovered { text });
+            shared.tell(recovered(id));
         } else {
             give_up(shared, id)?;
         }
@@ -162,6 +191,27 @@ pub(crate) fn recover(shared: &Shared) -> Result<(), StationError> {
         give_up(shared, inbound.id)?;
     }
     remove_leftovers(shared)
+}
+
+/// While the station runs: a file that its partner offers again, although it had landed and only the catalog does
+/// not know. True if it is received now.
+pub(crate) async fn settle(shared: &Shared, inbound: &Inbound) -> Result<bool, StationError> {
+    if !has_landed(shared, inbound) {
+        return Ok(false);
+    }
+    received(&shared.ledger, inbound.id).await?;
+    shared.tell(recovered(inbound.id));
+    Ok(true)
+}
+
+fn has_landed(shared: &Shared, inbound: &Inbound) -> bool {
+    let part = shared.home.spool().join(&inbound.part_name);
+    inbound.final_path.as_ref().is_some_and(|path| Path::new(path).exists()) && !part.exists()
+}
+
+fn recovered(id: i64) -> Event {
+    let transfer = TransferRef::Inbound(id);
+    Event::Recovered { text: format!("{transfer} had arrived, but was not noted; its receipt is owed now") }
 }
 
 fn give_up(shared: &Shared, id: i64) -> Result<(), StationError> {

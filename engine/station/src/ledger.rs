@@ -2,36 +2,47 @@
 
 use std::path::Path;
 use std::sync::mpsc::{self, Sender};
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use odile_catalog::{Catalog, CatalogError};
 use tokio::sync::oneshot;
 
 use crate::error::StationError;
 
-/// A handle to the catalog's thread, which ends with the last handle. What one caller asks for is done in the
-/// order asked.
+/// A handle to the catalog's thread. What one caller asks for is done in the order asked.
 #[derive(Clone)]
 pub(crate) struct Ledger {
     requests: Sender<Request>,
 }
 
-type Request = Box<dyn FnOnce(&mut Catalog) + Send>;
+/// The catalog's thread: it ends, and the catalog is closed, when this is dropped.
+pub(crate) struct LedgerThread {
+    requests: Sender<Request>,
+    thread: Option<JoinHandle<()>>,
+}
+
+enum Request {
+    Work(Box<dyn FnOnce(&mut Catalog) + Send>),
+    Close,
+}
 
 impl Ledger {
     /// Opens the catalog and starts its thread.
-    pub(crate) fn open(path: &Path) -> Result<Self, StationError> {
+    pub(crate) fn open(path: &Path) -> Result<(Self, LedgerThread), StationError> {
         let mut catalog = Catalog::open(path)?;
         let (requests, queue) = mpsc::channel::<Request>();
-        thread::Builder::new()
+        let thread = thread::Builder::new()
             .name("ledger".into())
             .spawn(move || {
                 for request in queue {
-                    request(&mut catalog);
+                    match request {
+                        Request::Work(work) => work(&mut catalog),
+                        Request::Close => return,
+                    }
                 }
             })
             .map_err(StationError::io("start a thread for", path))?;
-        Ok(Self { requests })
+        Ok((Self { requests: requests.clone() }, LedgerThread { requests, thread: Some(thread) }))
     }
 
     /// Runs `work` on the catalog. Once it is handed over, it is done even if the future is dropped.
@@ -40,9 +51,9 @@ impl Ledger {
         work: impl FnOnce(&mut Catalog) -> Result<T, CatalogError> + Send + 'static,
     ) -> Result<T, StationError> {
         let (done, result) = oneshot::channel();
-        self.hand_over(Box::new(move |catalog| {
+        self.hand_over(Request::Work(Box::new(move |catalog| {
             let _ = done.send(work(catalog));
-        }))?;
+        })))?;
         Ok(result.await.map_err(|_| StationError::LedgerStopped)??)
     }
 
@@ -52,13 +63,22 @@ impl Ledger {
         work: impl FnOnce(&mut Catalog) -> Result<T, CatalogError> + Send + 'static,
     ) -> Result<T, StationError> {
         let (done, result) = mpsc::channel();
-        self.hand_over(Box::new(move |catalog| {
+        self.hand_over(Request::Work(Box::new(move |catalog| {
             let _ = done.send(work(catalog));
-        }))?;
+        })))?;
         Ok(result.recv().map_err(|_| StationError::LedgerStopped)??)
     }
 
     fn hand_over(&self, request: Request) -> Result<(), StationError> {
         self.requests.send(request).map_err(|_| StationError::LedgerStopped)
+    }
+}
+
+impl Drop for LedgerThread {
+    fn drop(&mut self) {
+        let _ = self.requests.send(Request::Close);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
     }
 }

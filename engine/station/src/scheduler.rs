@@ -19,10 +19,12 @@ use crate::station::Calls;
 /// How a call ended: the session's end, or why there was none.
 pub(crate) type CallOutcome = Result<SessionEnd, String>;
 
-/// A person wants a partner to be called now.
-pub(crate) struct Demand {
-    pub(crate) partner: Arc<Partner>,
-    pub(crate) done: oneshot::Sender<CallOutcome>,
+/// What a person wants.
+pub(crate) enum Demand {
+    /// A partner is to be called now, and the outcome told.
+    Call { partner: Arc<Partner>, done: oneshot::Sender<CallOutcome> },
+    /// A partner for which something waits is to be called without waiting after earlier failures.
+    Hurry { partner: PartnerName },
 }
 
 /// A call for a shard to make.
@@ -30,7 +32,16 @@ pub(crate) struct Order {
     partner: Arc<Partner>,
     calling: Calling,
     done: Option<oneshot::Sender<CallOutcome>>,
-    results: mpsc::UnboundedSender<(PartnerName, Verdict)>,
+    results: mpsc::UnboundedSender<Outcome>,
+    ordered: Instant,
+}
+
+/// A call is over.
+struct Outcome {
+    partner: PartnerName,
+    verdict: Verdict,
+    /// When the call was ordered.
+    ordered: Instant,
 }
 
 /// What a call was good for.
@@ -55,6 +66,8 @@ pub(crate) struct Scheduler {
 struct Backoff {
     failures: u32,
     not_before: Option<Instant>,
+    /// When a person wanted no more waiting: what was ordered before does not count.
+    hurried: Option<Instant>,
 }
 
 impl Scheduler {
@@ -64,14 +77,24 @@ impl Scheduler {
         let (results, mut finished) = mpsc::unbounded_channel();
         let mut next_shard = 0;
         while !self.shared.is_stopping() {
+            // A call's outcome counts before its partner is looked at again.
+            while let Ok(outcome) = finished.try_recv() {
+                note(&mut backoffs, outcome);
+            }
             let mut wait = self.call_those_with_work(&mut backoffs, &results, &mut next_shard).await;
             wait = wait.clamp(WAIT_MIN, WAIT_MAX);
             tokio::select! {
                 () = self.shared.wake.notified() => {}
-                Some((partner, verdict)) = finished.recv() => note(&mut backoffs, partner, verdict),
-                Some(demand) = self.demands.recv() => {
-                    self.order(demand.partner, Some(demand.done), &results, &mut next_shard);
-                }
+                Some(outcome) = finished.recv() => note(&mut backoffs, outcome),
+                Some(demand) = self.demands.recv() => match demand {
+                    Demand::Call { partner, done } => {
+                        self.order(partner, Some(done), &results, &mut next_shard);
+                    }
+                    Demand::Hurry { partner } => {
+                        let hurried = Some(Instant::now());
+                        backoffs.insert(partner, Backoff { hurried, ..Backoff::default() });
+                    }
+                },
                 () = tokio::time::sleep(wait) => {}
                 _ = stop.changed() => {}
             }
@@ -82,7 +105,7 @@ impl Scheduler {
     async fn call_those_with_work(
         &self,
         backoffs: &mut HashMap<PartnerName, Backoff>,
-        results: &mpsc::UnboundedSender<(PartnerName, Verdict)>,
+        results: &mpsc::UnboundedSender<Outcome>,
         next_shard: &mut usize,
     ) -> Duration {
         let now = now_ms();
@@ -120,7 +143,7 @@ impl Scheduler {
         &self,
         partner: Arc<Partner>,
         done: Option<oneshot::Sender<CallOutcome>>,
-        results: &mpsc::UnboundedSender<(PartnerName, Verdict)>,
+        results: &mpsc::UnboundedSender<Outcome>,
         next_shard: &mut usize,
     ) {
         let Some(calling) = self.shared.claim(&partner.name) else {
@@ -129,7 +152,7 @@ impl Scheduler {
             }
             return;
         };
-        let order = Order { partner, calling, done, results: results.clone() };
+        let order = Order { partner, calling, done, results: results.clone(), ordered: Instant::now() };
         *next_shard = (*next_shard + 1) % self.shards.len().max(1);
         if let Some(shard) = self.shards.get(*next_shard) {
             let _ = shard.send(order);
@@ -137,10 +160,11 @@ impl Scheduler {
     }
 }
 
-fn note(backoffs: &mut HashMap<PartnerName, Backoff>, partner: PartnerName, verdict: Verdict) {
-    let backoff = backoffs.entry(partner).or_default();
-    match verdict {
+fn note(backoffs: &mut HashMap<PartnerName, Backoff>, outcome: Outcome) {
+    let backoff = backoffs.entry(outcome.partner).or_default();
+    match outcome.verdict {
         Verdict::Useful => *backoff = Backoff::default(),
+        Verdict::Useless if backoff.hurried.is_some_and(|hurried| hurried > outcome.ordered) => {}
         Verdict::Useless => {
             let wait = CALL_AGAIN.saturating_mul(1 << backoff.failures.min(6)).min(CALL_AGAIN_MAX);
             backoff.failures += 1;
@@ -158,9 +182,16 @@ impl Order {
             _ => Verdict::Useless,
         };
         if let Err(text) = &outcome {
-            shared.tell(Event::CallFailed { partner: self.partner.name.to_string(), text: text.clone() });
+            let (partner, detail) = (self.partner.name.to_string(), text.clone());
+            shared.tell(Event::CallFailed { partner: partner.clone(), text: text.clone() });
+            let noted =
+                shared.ledger.run(move |catalog| catalog.explain_waiting(&partner, &detail, now_ms()));
+            if let Err(error) = noted.await {
+                shared.tell(Event::Trouble { text: error.to_string() });
+            }
         }
-        let _ = self.results.send((self.partner.name.clone(), verdict));
+        let (partner, ordered) = (self.partner.name.clone(), self.ordered);
+        let _ = self.results.send(Outcome { partner, verdict, ordered });
         // Only now may it be called again.
         drop(self.calling);
         if let Some(done) = self.done {

@@ -16,7 +16,7 @@ use crate::error::StationError;
 use crate::event::{Event, EventSink, SessionEnd};
 use crate::home::{Home, HomeLock};
 use crate::landing;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, LedgerThread};
 use crate::link::Link;
 use crate::options::Options;
 use crate::outbox;
@@ -41,6 +41,8 @@ pub struct Station {
     stop: watch::Sender<bool>,
     shards: Vec<ShardThread<()>>,
     control: Option<ControlServer>,
+    // In this order: the lock goes when the catalog is closed.
+    _ledger: LedgerThread,
     _lock: HomeLock,
 }
 
@@ -74,7 +76,7 @@ impl Station {
     ) -> Result<Self, StationError> {
         let configuration = home.load()?;
         let lock = home.open(&configuration)?;
-        let ledger = Ledger::open(&home.catalog())?;
+        let (ledger, ledger_thread) = Ledger::open(&home.catalog())?;
         let (stop, stopped) = watch::channel(false);
         let shared = Arc::new(Shared::new(home, configuration, options, ledger, stopped, sink));
         landing::recover(&shared)?;
@@ -85,6 +87,7 @@ impl Station {
             stop,
             shards: Vec::new(),
             control: None,
+            _ledger: ledger_thread,
             _lock: lock,
         };
         let orders = station.start_shards(listen)?;
@@ -269,7 +272,7 @@ impl Handle {
         let partner = Arc::clone(self.shared.configuration.partner(partner)?);
         let (done, outcome) = oneshot::channel();
         let stopped = || StationError::CannotSend("the station is being stopped".to_owned());
-        self.demands.send(Demand { partner, done }).map_err(|_| stopped())?;
+        self.demands.send(Demand::Call { partner, done }).map_err(|_| stopped())?;
         let outcome = outcome.blocking_recv().map_err(|_| stopped())?;
         outcome.map_err(StationError::CannotSend)
     }
@@ -309,10 +312,19 @@ impl Handle {
     /// Puts an outbound transfer back into the queue, to be tried now.
     pub fn retry(&self, transfer: TransferRef) -> Result<(), StationError> {
         let id = outbound_number(transfer)?;
+        if self.shared.board.of(transfer).is_some() {
+            return Err(StationError::Contradiction(format!("{transfer} is being sent now")));
+        }
         let change =
             OutboundChange::to(OutboundState::Queued).not_before_ms(0).detail("tried again by the operator");
-        self.shared.ledger.run_blocking(move |catalog| catalog.set_outbound(id, &change, now_ms()))?;
-        self.shared.wake.notify_one();
+        let outbound = self.shared.ledger.run_blocking(move |catalog| {
+            catalog.set_outbound(id, &change, now_ms())?;
+            catalog.outbound(id)
+        })?;
+        // The scheduler ends with the station only.
+        if let Some(partner) = outbound.and_then(|outbound| outbound.partner.parse().ok()) {
+            let _ = self.demands.send(Demand::Hurry { partner });
+        }
         Ok(())
     }
 }

@@ -55,7 +55,7 @@ fn blocks_and_vectors_travel_both_ways() {
         let mut blocks = shard.pool.reserve(2).await;
         let (mut sent, received) = (blocks.remove(0), blocks.remove(0));
         for (at, octet) in sent.iter_mut().enumerate() {
-            *octet = (at % 251) as u8;
+            *octet = u8::try_from(at % 251).expect("below 251");
         }
         let length = sent.len();
         let (written, sent) = one.write_all(sent, length).await;
@@ -86,7 +86,8 @@ fn a_block_in_flight_is_not_given_to_anyone_else_when_its_future_is_dropped() {
         {
             let mut reading = pin!(one.read(block));
             // Submitted, not completed: the peer has sent nothing.
-            let pending = std::future::poll_fn(|cx| Poll::Ready(reading.as_mut().poll(cx).is_pending())).await;
+            let pending =
+                std::future::poll_fn(|cx| Poll::Ready(reading.as_mut().poll(cx).is_pending())).await;
             assert!(pending);
         }
         drop(blocks);
@@ -136,7 +137,8 @@ fn shutdown_ends_a_waiting_read_and_a_waiting_write() {
 #[test]
 fn connecting_to_nobody_and_accepting_after_close_are_errors() {
     on_shard(|_| async move {
-        let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), SocketOptions::default()).expect("loopback");
+        let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), SocketOptions::default())
+            .expect("loopback");
         let address = listener.address();
         let waiting = listener.share();
         let accepting = odile_uring::spawn(async move { waiting.accept().await.is_err() });

@@ -91,11 +91,6 @@ pub const DEVIATIONS: &[Deviation] = &[
         Gives("", "OPOWFC"),
         "Note 1: EFID is held back until CDT comes",
     ),
-    at(
-        ("9.12", "I", "P6", "DATA", "OPI"),
-        Gives("CDT ESID(02) F_ABORT_IND(02,L)", "WF_NDISC"),
-        "the credit counts from the moment that the CDT is handed out; here it still waits",
-    ),
     at(("9.10", "C", "*", "CDT", "CLOP"), Ignores, "LateCredit"),
     // ESID.
     at(("9.8", "X", "*", "ESID", "IDLE I_WF_NC"), Ignores, "there is no connection that it could come from"),

@@ -90,6 +90,6 @@ impl Link {
             code: peer.code.to_string(),
             reason,
         });
-        let _ = self.session.release(reason, text, Instant::now());
+        self.release(reason, text);
     }
 }

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use odile_catalog::TransferRef;
 use odile_partner::{Partner, SessionTerms};
-use odile_session::{Event as SessionEvent, Origin, Output, Session, Timers};
+use odile_session::{Event as SessionEvent, Origin, Output, Session, State, Timers};
 use odile_uring::{Shard, Stream};
 use odile_wire::stream::{self, Deframer, Piece};
 use odile_wire::{Command, EndSessionReason};
@@ -71,7 +71,7 @@ pub(crate) struct LinkReport {
 impl Link {
     /// Runs a session with a partner that has called us.
     pub(crate) async fn answer(shared: Arc<Shared>, shard: Shard, stream: Stream) -> LinkReport {
-        let timers = Timers { inactivity: GREETING_LIMIT, disconnect: DISCONNECT_LIMIT };
+        let timers = Timers { inactivity: greeting_limit(&shared), disconnect: DISCONNECT_LIMIT };
         let mut link = Self::new(shared, shard, stream, timers);
         link.session.on_incoming(Instant::now());
         link.run().await
@@ -161,8 +161,8 @@ impl Link {
     fn stop_if_asked(&mut self) {
         if self.shared.is_stopping() {
             let text = "the station is being stopped; try again later";
-            // If the session is not set up or already ending, its timers end it.
-            let _ = self.session.release(EndSessionReason::EMERGENCY_CLOSE_DOWN, text, Instant::now());
+            // If the session is already ending, its timers end it.
+            self.release(EndSessionReason::EMERGENCY_CLOSE_DOWN, text);
         }
     }
 
@@ -192,7 +192,7 @@ impl Link {
             // `Session` checks what it can; what is left is a bug of ours that ends this session only.
             let text = error.to_string();
             self.shared.tell(Event::Trouble { text: format!("session {}: {text}", self.number) });
-            let _ = self.session.release(EndSessionReason::UNSPECIFIED, &text, Instant::now());
+            self.release(EndSessionReason::UNSPECIFIED, &text);
         }
     }
 
@@ -209,8 +209,17 @@ impl Link {
         buffer.clear();
         self.out = buffer;
         if written.is_err() {
-            self.session.on_disconnected(Instant::now());
+            self.on_write_failed();
         }
+    }
+
+    /// The connection takes no more: it is gone, or the watchdog has ended it.
+    fn on_write_failed(&mut self) {
+        if let Some(limit) = self.watchdog.expired() {
+            let text = format!("the peer took no data for {} s", limit.as_secs());
+            self.end_with(EndSessionReason::TIME_OUT, true, text);
+        }
+        self.session.on_disconnected(Instant::now());
     }
 
     async fn take(&mut self, received: Received, deframer: &mut Deframer) {
@@ -232,7 +241,6 @@ impl Link {
 
     /// Takes all pieces off what was read.
     async fn digest(&mut self, mut input: &[u8], deframer: &mut Deframer) {
-        self.session.touch(Instant::now());
         while !self.session.is_over() {
             if let Some(agreement) = self.session.agreement() {
                 deframer.set_data_limit(agreement.buffer_size);
@@ -247,8 +255,15 @@ impl Link {
                     self.perform().await;
                 }
                 Ok(Some(Piece::Data { octets, end })) => {
+                    // On a slow line one buffer can take longer than the timer. A command that trickles in does
+                    // not keep a session alive.
+                    self.session.touch(Instant::now());
                     self.on_data(octets, end).await;
-                    self.perform().await;
+                    // New credit goes out when all that has come is used up: who went on without it is found
+                    // out, and an EFID that did not wait for it makes it needless.
+                    if self.session.state() != State::OpI {
+                        self.perform().await;
+                    }
                 }
                 Err(malformed) => {
                     self.session.on_malformed(&malformed, Instant::now());
@@ -281,6 +296,13 @@ impl Link {
         }
     }
 
+    /// Ends the session for a reason of ours. `Session` has no event for what it was asked to do.
+    fn release(&mut self, reason: EndSessionReason, text: &str) {
+        if self.session.release(reason, text, Instant::now()).is_ok() {
+            self.end_with(reason, true, text.to_owned());
+        }
+    }
+
     /// Notes how the session ends; the first word counts.
     fn end_with(&mut self, reason: EndSessionReason, by_us: bool, text: String) {
         self.end.get_or_insert(SessionEnd { reason, by_us, text });
@@ -305,7 +327,7 @@ impl Link {
     fn on_trouble(&mut self, text: String) {
         self.shared.tell(Event::Trouble { text: format!("session {}: {text}", self.number) });
         let public = "the station cannot go on; its operator has been told why";
-        let _ = self.session.release(EndSessionReason::RESOURCES_NOT_AVAILABLE, public, Instant::now());
+        self.release(EndSessionReason::RESOURCES_NOT_AVAILABLE, public);
     }
 
     fn partner_name(&self) -> String {
@@ -314,6 +336,12 @@ impl Link {
 }
 
 /// How long a caller may take to introduce itself; afterwards its partner's own limit holds.
+fn greeting_limit(shared: &Shared) -> Duration {
+    let settings = shared.options.session.or(&shared.configuration.station.session);
+    settings.terms().map_or(GREETING_LIMIT, |terms| terms.inactivity.min(GREETING_LIMIT))
+}
+
+/// More time than that is for partners.
 const GREETING_LIMIT: Duration = Duration::from_secs(60);
 /// How long an ESID may take to be sent and answered by a disconnect.
 const DISCONNECT_LIMIT: Duration = Duration::from_secs(5);

@@ -1,6 +1,6 @@
 //! A file on its way in.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use odile_catalog::{Inbound, InboundState, NewInbound, TransferRef};
 use odile_session::TurnWish;
@@ -15,7 +15,7 @@ use odile_wire::{AnswerReason, EndSessionReason, FILE_SIZE_BLOCKS_MAX, Malformed
 use super::Link;
 use crate::clock::now_ms;
 use crate::event::Event;
-use crate::landing::Landing;
+use crate::landing::{self, Landing, NotLanded};
 use crate::options::{Options, Target};
 use crate::progress::OnBoard;
 use crate::spool::{PartFile, PartPlan};
@@ -91,15 +91,13 @@ impl Link {
             })
             .await
             .map_err(|error| self.no_room_for(error.to_string()))?;
-        let inbound = begun.map_err(|known| Refusal {
-            reason: AnswerReason::DUPLICATE_FILE,
-            retry: false,
-            text: format!("this file was received before, as {}", TransferRef::Inbound(known.id)),
-        })?;
+        let inbound = match begun {
+            Ok(inbound) => inbound,
+            Err(known) => return Err(self.refuse_known(&known).await),
+        };
         let announced = octets_of_blocks(file.size_blocks).unwrap_or(u64::MAX);
         let Some(meter) = self.shared.board.enter(TransferRef::Inbound(inbound.id), announced) else {
-            let text = "this file is being received in another session".to_owned();
-            return Err(Refusal { reason: AnswerReason::UNSPECIFIED, retry: true, text });
+            return Err(in_another_session());
         };
         let (part, reading) = self.make_part(&inbound, announced).await?;
         self.reader.begin_bulk(reading);
@@ -108,12 +106,34 @@ impl Link {
         Ok(Receiving { inbound, meter, incoming, part, filling: None })
     }
 
+    /// A file that has landed, or is just about to.
+    async fn refuse_known(&self, known: &Inbound) -> Refusal {
+        let transfer = TransferRef::Inbound(known.id);
+        if known.state == InboundState::Landing {
+            if self.shared.board.of(transfer).is_some() {
+                return in_another_session();
+            }
+            match landing::settle(&self.shared, known).await {
+                Ok(true) => {}
+                Ok(false) => return self.no_room_for(format!("{transfer} has neither landed nor failed")),
+                Err(error) => return self.no_room_for(error.to_string()),
+            }
+        }
+        let text = format!("this file was received before, as {transfer}");
+        Refusal { reason: AnswerReason::DUPLICATE_FILE, retry: false, text }
+    }
+
     async fn make_part(
         &mut self,
         inbound: &Inbound,
         announced: u64,
     ) -> Result<(PartFile, Vec<Block>), Refusal> {
-        let mut blocks = self.shard.pool.reserve(Options::BLOCKS_PER_TRANSFER).await;
+        let reserving = self.shard.pool.reserve(Options::BLOCKS_PER_TRANSFER);
+        let Ok(mut blocks) = tokio::time::timeout(BLOCKS_LIMIT, reserving).await else {
+            let text = "no buffers became free: too many files at a time, or idle partners".to_owned();
+            self.set_failed(inbound.id, text.clone()).await;
+            return Err(self.no_room_for(text));
+        };
         let reading = blocks.split_off(Options::BLOCKS_PER_TRANSFER / 2);
         let path = self.shared.home.spool().join(&inbound.part_name);
         let options = &self.shared.options;
@@ -121,17 +141,16 @@ impl Link {
         match PartFile::create(plan, blocks).await {
             Ok(part) => Ok((part, reading)),
             Err(error) => {
-                let id = inbound.id;
                 let text = error.to_string();
-                let detail = text.clone();
-                let _ = self
-                    .shared
-                    .ledger
-                    .run(move |catalog| catalog.failed_inbound(id, &detail, now_ms()))
-                    .await;
+                self.set_failed(inbound.id, text.clone()).await;
                 Err(self.no_room_for(text))
             }
         }
+    }
+
+    /// A file that was refused after it got its number.
+    async fn set_failed(&self, id: i64, detail: String) {
+        let _ = self.shared.ledger.run(move |catalog| catalog.failed_inbound(id, &detail, now_ms())).await;
     }
 
     /// What is wrong here is told to our operator, not to the peer.
@@ -230,10 +249,10 @@ impl Link {
     /// EFID.
     pub(super) async fn on_close(&mut self, end: &EndFile) {
         self.reader.end_bulk();
-        let answer = match self.receiving.take() {
-            Some(receiving) => self.close(receiving, end).await,
-            None => Err((AnswerReason::UNSPECIFIED, "no file is open".to_owned())),
+        let Some(receiving) = self.receiving.take() else {
+            return self.on_trouble("EFID without an open file".to_owned());
         };
+        let Some(answer) = self.close(receiving, end).await else { return };
         let answer = answer
             .map(|()| TurnWish::Keep)
             .map_err(|(reason, text)| EndFileNegativeAnswer { reason, text: VariableText::truncated(&text) });
@@ -242,24 +261,27 @@ impl Link {
         }
     }
 
-    async fn close(&mut self, mut receiving: Receiving, end: &EndFile) -> Result<(), (AnswerReason, String)> {
+    /// The answer for EFID; none if there is none to give, and the session ends.
+    async fn close(
+        &mut self,
+        mut receiving: Receiving,
+        end: &EndFile,
+    ) -> Option<Result<(), (AnswerReason, String)>> {
         receiving.hand_over().await;
         let Receiving { inbound, incoming, part, meter, .. } = receiving;
         let transfer = TransferRef::Inbound(inbound.id);
         if let Err((reason, text)) = incoming.check(end) {
             let _ = part.finish().await;
             self.give_up(&inbound, &text).await;
-            return Err((reason, text));
+            return Some(Err((reason, text)));
         }
         if self.shared.options.target == Target::Discard {
             let _ = part.finish().await;
             self.give_up(&inbound, "discarded on purpose").await;
             drop(meter);
-            return Ok(());
+            return Some(Ok(()));
         }
-        let Some(partner) = self.partner.clone() else {
-            return Err((AnswerReason::UNSPECIFIED, "no partner".to_owned()));
-        };
+        let partner = self.partner.clone()?;
         let (octets, records) = (incoming.octets(), incoming.records());
         let landing =
             Landing { shared: &self.shared, partner: &partner.name, inbound: &inbound, octets, records };
@@ -268,12 +290,17 @@ impl Link {
                 let path = path.display().to_string();
                 self.moved = true;
                 self.shared.tell(Event::Received { transfer, octets, path });
-                Ok(())
+                Some(Ok(()))
             }
-            Err(error) => {
+            Err(NotLanded::Nothing(error)) => {
                 self.give_up(&inbound, &error.to_string()).await;
                 let text = "the receiving station could not store the file".to_owned();
-                Err((AnswerReason::ACCESS_METHOD_FAILURE, text))
+                Some(Err((AnswerReason::ACCESS_METHOD_FAILURE, text)))
+            }
+            Err(NotLanded::Unnoted(error)) => {
+                let text = format!("{transfer} has arrived, but could not be noted: {error}");
+                self.on_trouble(text);
+                None
             }
         }
     }
@@ -346,6 +373,11 @@ impl Receiving {
     }
 }
 
+fn in_another_session() -> Refusal {
+    let text = "this file is being received in another session".to_owned();
+    Refusal { reason: AnswerReason::UNSPECIFIED, retry: true, text }
+}
+
 fn malformed(error: odile_transfer::IncomingError) -> Malformed {
     match error {
         odile_transfer::IncomingError::Malformed(malformed) => malformed,
@@ -359,3 +391,6 @@ fn malformed(error: odile_transfer::IncomingError) -> Malformed {
 
 /// Reading and dropping so much takes a moment; more would waste the line for hours.
 const DROPPED_OCTETS_MAX: u64 = 64 << 20;
+
+/// How long an offer may wait for buffers: shorter than any partner waits for our answer.
+const BLOCKS_LIMIT: Duration = Duration::from_secs(30);

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use odile_catalog::{AfterDelivery, Outbound, OutboundChange, OutboundState, TransferRef};
+use odile_catalog::{AfterDelivery, CatalogError, Outbound, OutboundChange, OutboundState, TransferRef};
 use odile_transfer::{Outgoing, blocks_of};
 use odile_uring::{Block, MappedSource, SourceError, SourceIdentity};
 use odile_wire::command::{EndFileNegativeAnswer, FileFormat, Security, StartFile, StartFileNegativeAnswer};
@@ -14,6 +14,7 @@ use odile_wire::{AnswerReason, EndSessionReason, VariableText};
 
 use super::Link;
 use crate::clock::now_ms;
+use crate::error::StationError;
 use crate::event::{Event, SessionEnd};
 use crate::options::Options;
 use crate::progress::OnBoard;
@@ -201,7 +202,7 @@ impl Link {
         if let Some((written, block, _)) = written {
             flow.free.push(block);
             if written.is_err() {
-                self.session.on_disconnected(Instant::now());
+                self.on_write_failed();
                 return Ok(());
             }
             self.session.touch(Instant::now());
@@ -253,9 +254,14 @@ impl Link {
         let text = told("SFNA", refusal.reason, &refusal.text);
         if refusal.reason == AnswerReason::DUPLICATE_FILE && sending.outbound.attempts > 0 {
             // An earlier attempt was cut off after the last octet: the peer has the file.
+            let octets = sending.outbound.source_identity.size;
             let change = OutboundChange::to(OutboundState::Sent)
+                .position_bytes(octets)
                 .detail("the partner has it already; the receipt is awaited");
-            self.change(&sending.outbound, change).await;
+            if self.change(&sending.outbound, change).await {
+                let transfer = TransferRef::Outbound(sending.outbound.id);
+                self.shared.tell(Event::FileSent { transfer, octets });
+            }
             return;
         }
         if refusal.retry {
@@ -323,7 +329,7 @@ impl Link {
         }
         // The peer learns that it was not its fault, but no path of ours.
         let public = "the sender cannot go on with this file";
-        let _ = self.session.release(EndSessionReason::UNSPECIFIED, public, Instant::now());
+        self.release(EndSessionReason::UNSPECIFIED, public);
     }
 
     /// After EERP: an outbox file has done its service.
@@ -355,19 +361,27 @@ impl Link {
         }
     }
 
-    /// Changes a transfer in the catalog. False if that failed, which ends the session.
+    /// Changes a transfer in the catalog. False if that failed, which ends the session; or if its receipt has come
+    /// in another session meanwhile, which counts more than what happens in this one.
     async fn change(&mut self, outbound: &Outbound, change: OutboundChange) -> bool {
         let id = outbound.id;
         let changed =
             self.shared.ledger.run(move |catalog| catalog.set_outbound(id, &change, now_ms())).await;
         match changed {
             Ok(()) => true,
+            Err(StationError::Catalog(CatalogError::IllegalTransition { from, .. })) if has_receipt(from) => {
+                false
+            }
             Err(error) => {
                 self.on_trouble(error.to_string());
                 false
             }
         }
     }
+}
+
+fn has_receipt(state: &str) -> bool {
+    OutboundState::from_name(state).is_some_and(|state| !state.awaits_receipt())
 }
 
 impl Pump {

@@ -32,6 +32,9 @@ impl Link {
                 Ok(None) => {}
                 Err(error) => return self.on_trouble(error.to_string()),
             }
+        } else if !self.done_sending {
+            self.done_sending = true;
+            self.explain_waiting(name).await;
         }
         let given = if self.session.may_release() {
             self.session.release(EndSessionReason::NORMAL, "", Instant::now())
@@ -52,6 +55,24 @@ impl Link {
         let mode = self.session.agreement().map(|agreement| agreement.mode);
         let partner = self.partner.as_ref().is_some_and(|partner| partner.may_receive);
         !self.done_sending && partner && mode != Some(Capability::ReceiveOnly)
+    }
+
+    /// Tells why files stay in the queue although there is a session.
+    async fn explain_waiting(&mut self, partner: String) {
+        let name = partner.clone();
+        let text = "the partner takes no files in this session (SSIDSR, or may_receive = false here)";
+        let noted = self.shared.ledger.run(move |catalog| {
+            let waiting = catalog.next_outbound(&partner, now_ms())?.is_some();
+            if waiting {
+                catalog.explain_waiting(&partner, text, now_ms())?;
+            }
+            Ok(waiting)
+        });
+        match noted.await {
+            Ok(true) => self.shared.tell(Event::Trouble { text: format!("files wait for {name}: {text}") }),
+            Ok(false) => {}
+            Err(error) => self.on_trouble(error.to_string()),
+        }
     }
 
     async fn next_file(&self, partner: String) -> Result<Option<Outbound>, crate::StationError> {

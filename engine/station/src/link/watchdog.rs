@@ -6,36 +6,52 @@ use std::time::{Duration, Instant};
 
 use odile_uring::{JoinHandle, Stream};
 
+#[derive(Default)]
+struct Watched {
+    /// When the write under way must have ended, and how long it could take.
+    deadline: Cell<Option<(Instant, Duration)>>,
+    /// The limit that a write did not keep.
+    expired: Cell<Option<Duration>>,
+}
+
 /// Watches one link's writes.
 pub(super) struct Watchdog {
-    deadline: Rc<Cell<Option<Instant>>>,
+    watched: Rc<Watched>,
     task: JoinHandle<()>,
 }
 
 impl Watchdog {
     pub(super) fn start(stream: Stream) -> Self {
-        let deadline = Rc::new(Cell::new(None));
-        let watched = Rc::clone(&deadline);
+        let watched = Rc::<Watched>::default();
+        let seen = Rc::clone(&watched);
         let task = odile_uring::spawn(async move {
             loop {
                 tokio::time::sleep(TICK).await;
-                if watched.get().is_some_and(|deadline| Instant::now() >= deadline) {
+                if let Some((deadline, limit)) = seen.deadline.get()
+                    && Instant::now() >= deadline
+                {
+                    seen.expired.set(Some(limit));
                     stream.shutdown();
                     return;
                 }
             }
         });
-        Self { deadline, task }
+        Self { watched, task }
     }
 
     /// A write begins that must end within `limit`.
     pub(super) fn begin(&self, limit: Duration) {
-        self.deadline.set(Some(Instant::now() + limit));
+        self.watched.deadline.set(Some((Instant::now() + limit, limit)));
     }
 
     /// The write has ended.
     pub(super) fn end(&self) {
-        self.deadline.set(None);
+        self.watched.deadline.set(None);
+    }
+
+    /// The limit that a write did not keep, if one did not: the connection is shut down.
+    pub(super) fn expired(&self) -> Option<Duration> {
+        self.watched.expired.get()
     }
 }
 

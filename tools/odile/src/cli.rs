@@ -1,0 +1,373 @@
+//! What can be typed.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use odile_station::catalog::TransferRef;
+use odile_station::partner::{Address, PartnerName};
+
+use crate::size::parse_size;
+use crate::tuning::Tuning;
+
+/// Bulk transfer over OFTP2 (RFC 5024) on io_uring
+#[derive(Debug, Parser)]
+#[command(
+    name = "odile",
+    version,
+    after_help = AFTER_HELP,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of all commands.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Options of all commands")]
+pub struct Global {
+    /// The station's folder [default: ~/.odile]
+    #[arg(long, global = true, value_name = "DIR", env = "ODILE_HOME")]
+    pub home: Option<PathBuf>,
+    /// Results as text for people or JSON for programs
+    #[arg(long, global = true, value_name = "text|json", value_enum, default_value_t = Format::Text,
+          hide_possible_values = true)]
+    pub output: Format,
+    /// Tell everything that happens
+    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    pub verbose: bool,
+    /// Tell results and errors only
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+}
+
+impl Global {
+    pub fn is_json(&self) -> bool {
+        self.output == Format::Json
+    }
+}
+
+/// How results are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Let two stations on this machine exchange a file, to see that it works
+    Demo(DemoArgs),
+    /// Make a station: its folder and its station.toml
+    Init(InitArgs),
+    /// Add, list and show partners
+    #[command(subcommand)]
+    Partner(PartnerCommand),
+    /// Check the configuration files
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Check this machine, the folders and the catalog
+    Doctor,
+    /// Run the station until SIGINT or SIGTERM
+    Serve(ServeArgs),
+    /// Send files to a partner
+    Send(SendArgs),
+    /// Call a partner and take what waits there
+    Receive(ReceiveArgs),
+    /// List what is still to be sent or awaits its receipt
+    Queue,
+    /// List transfers of both directions, the latest first
+    History(HistoryArgs),
+    /// Tell everything about one transfer
+    Show(TransferArg),
+    /// End the transfer of a file for good
+    Cancel(TransferArg),
+    /// Try a file again that was refused, failed or waits
+    Retry(TransferArg),
+    /// Write man pages and shell completions
+    #[command(subcommand)]
+    Generate(GenerateCommand),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  odile demo\n  odile demo --size 2GiB\n  odile demo crash.key --keep")]
+pub struct DemoArgs {
+    /// The file to exchange [default: one is generated]
+    pub file: Option<PathBuf>,
+    /// Size of the generated file
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = parse_size, conflicts_with = "file")]
+    pub size: u64,
+    /// Keep the folder with both stations and say where it is
+    #[arg(long)]
+    pub keep: bool,
+    #[command(flatten)]
+    pub tuning: Tuning,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  odile init --code O0013000001PLANT7 --listen 0.0.0.0:3305")]
+pub struct InitArgs {
+    /// Our Odette identification code, at most 25 characters
+    #[arg(long)]
+    pub code: String,
+    /// Where partners may call us; left out: we only call
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub listen: Option<SocketAddr>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PartnerCommand {
+    /// Write partners/NAME.toml
+    Add(PartnerAddArgs),
+    /// List all partners
+    List,
+    /// Show one partner, with the terms that hold for its sessions
+    Show {
+        /// The partner's name here
+        name: PartnerName,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = PARTNER_ADD_HELP)]
+pub struct PartnerAddArgs {
+    /// The partner's name here: letters, digits, '-', '_' and '.'
+    pub name: PartnerName,
+    /// The partner's identification code
+    #[arg(long)]
+    pub code: String,
+    /// Where to call the partner; left out: it calls us
+    #[arg(long, value_name = "HOST:PORT")]
+    pub address: Option<Address>,
+    /// Our code towards this partner, if it is not the station's
+    #[arg(long, value_name = "CODE")]
+    pub our_code: Option<String>,
+    /// A station behind the partner, may be repeated [default: the partner's code]
+    #[arg(long = "station", value_name = "CODE")]
+    pub stations: Vec<String>,
+    /// File with the password that we send; '-' reads it from standard input
+    #[arg(long, value_name = "FILE")]
+    pub our_password_file: Option<PathBuf>,
+    /// File with the password that the partner must send; '-' reads it from standard input
+    #[arg(long, value_name = "FILE")]
+    pub their_password_file: Option<PathBuf>,
+    /// Refuse files that the partner sends
+    #[arg(long)]
+    pub no_send: bool,
+    /// Never send files to the partner
+    #[arg(long)]
+    pub no_receive: bool,
+    /// Keep the original names of files to ourselves
+    #[arg(long)]
+    pub no_describe: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Load all configuration files and say what is wrong
+    Check,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  odile serve\n  odile --output json serve --listen 0.0.0.0:3305 --shards 2"
+)]
+pub struct ServeArgs {
+    /// Where to listen, instead of what station.toml says; port 0 takes any
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub listen: Option<SocketAddr>,
+    /// Stop when standard input is closed: for a parent process that may vanish
+    #[arg(long, hide = true)]
+    pub until_input_closes: bool,
+    #[command(flatten)]
+    pub tuning: Tuning,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = SEND_HELP)]
+pub struct SendArgs {
+    /// The partner's name here
+    pub partner: PartnerName,
+    /// The files
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub wish: Wish,
+    /// What to wait for: nothing, the partner's answer that it has the file, or its receipt
+    #[arg(long, value_name = "none|sent|receipt", value_enum, default_value_t = Wait::Receipt,
+          hide_possible_values = true, help_heading = "Waiting")]
+    pub wait: Wait,
+    /// Stop waiting when nothing has moved for so long
+    #[arg(long, value_name = "SECONDS", default_value_t = WAIT_SECONDS,
+          value_parser = clap::value_parser!(u64).range(1..), help_heading = "Waiting")]
+    pub wait_seconds: u64,
+    #[command(flatten)]
+    pub tuning: Tuning,
+}
+
+/// How files are announced to the partner.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Announcement")]
+pub struct Wish {
+    /// Dataset name [default: derived from the file's name]
+    #[arg(long, value_name = "DSN")]
+    pub name: Option<String>,
+    /// U unstructured, T text, F fixed records, V variable records
+    #[arg(long, value_name = "U|T|F|V", value_enum, default_value_t = RecordFormat::U, ignore_case = true,
+          hide_possible_values = true)]
+    pub format: RecordFormat,
+    /// Octets of a record, for F; of the longest one, for V
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub record_size: u32,
+    /// The station behind the partner [default: its first one]
+    #[arg(long, value_name = "CODE")]
+    pub destination: Option<String>,
+    /// What to say instead of the file's name
+    #[arg(long, value_name = "TEXT")]
+    pub description: Option<String>,
+    /// User data, at most 8 characters
+    #[arg(long, value_name = "TEXT")]
+    pub user: Option<String>,
+    /// Remove the file once its receipt is there
+    #[arg(long)]
+    pub delete: bool,
+}
+
+/// What `send` waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Wait {
+    None,
+    Sent,
+    Receipt,
+}
+
+/// SFIDFMT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RecordFormat {
+    #[value(name = "U")]
+    U,
+    #[value(name = "T")]
+    T,
+    #[value(name = "F")]
+    F,
+    #[value(name = "V")]
+    V,
+}
+
+impl RecordFormat {
+    pub const fn letter(self) -> char {
+        match self {
+            Self::U => 'U',
+            Self::T => 'T',
+            Self::F => 'F',
+            Self::V => 'V',
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  odile receive supplier\n\nFiles that wait here for the partner are sent in the same session."
+)]
+pub struct ReceiveArgs {
+    /// The partner's name here
+    pub partner: PartnerName,
+    #[command(flatten)]
+    pub tuning: Tuning,
+}
+
+#[derive(Debug, Args)]
+pub struct HistoryArgs {
+    /// Only transfers with this partner
+    #[arg(long, value_name = "NAME")]
+    pub partner: Option<PartnerName>,
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub limit: u32,
+}
+
+#[derive(Debug, Args)]
+pub struct TransferArg {
+    /// Its number, such as S12 for one sent or R7 for one received
+    pub transfer: TransferRef,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum GenerateCommand {
+    /// Write the man pages into a folder
+    Man {
+        /// The folder
+        dir: PathBuf,
+    },
+    /// Write shell completions to standard output
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// Longer than a peer takes between two answers; a receipt that is written by a person takes longer.
+const WAIT_SECONDS: u64 = 240;
+
+const AFTER_HELP: &str = "\
+Examples:
+  odile demo                                        two stations here exchange a file
+  odile init --code O0013000001PLANT7 --listen 0.0.0.0:3305
+  odile partner add supplier --code O0013000002SUPPL --address oftp.supplier.example:3305
+  odile send supplier crash.key                     now, and wait for the receipt
+  odile serve                                       run the station
+  odile history --partner supplier
+
+Exit codes:
+  0  done: delivered, received, listed
+  1  refused, failed, cancelled, or not in time
+  2  the command or the configuration is wrong, or this machine does not allow it
+  3  the partner or the station cannot be reached";
+
+const PARTNER_ADD_HELP: &str = "\
+Passwords never stand on the command line: they are the first line of a file or of standard input.
+
+Examples:
+  odile partner add supplier --code O0013000002SUPPL --address oftp.supplier.example:3305
+  printf SECRET | odile partner add caller --code O0013000003CALLER --their-password-file -";
+
+const SEND_HELP: &str = "\
+A station that runs in this home sends the files; else this command does it alone.
+What it cannot send stays queued for the next `odile serve` or `odile send`.
+
+Examples:
+  odile send supplier crash.key
+  odile send supplier *.stp --wait sent
+  odile send supplier prices.txt --format T --name PRICES --destination O0013000002WORKS2
+
+Exit codes:
+  0  delivered (with --wait sent: sent; with --wait none: queued)
+  1  refused, failed, cancelled, or the receipt did not come in time
+  2  the command or the configuration is wrong
+  3  the partner cannot be reached; the file stays queued";
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_holds() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn transfers_and_partners_are_checked_where_they_are_typed() {
+        for wrong in [&["odile", "show", "12"][..], &["odile", "show", "X1"], &["odile", "send", "../x", "f"]]
+        {
+            assert_eq!(Cli::try_parse_from(wrong).unwrap_err().exit_code(), 2, "{wrong:?}");
+        }
+        assert!(Cli::try_parse_from(["odile", "show", "r7"]).is_ok());
+    }
+}

@@ -1,0 +1,271 @@
+//! Flags for what people tune, on every command that runs a station.
+
+use clap::{Args, ValueEnum};
+use odile_station::Options;
+use odile_station::partner::{BufferSize, CreditWindow, LevelNumber, SessionSettings};
+
+use crate::size::{parse_memory_size, parse_size};
+
+/// What is set here goes before the partner's file, and that before `station.toml`.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Tuning (goes before what station.toml and partner files say)")]
+pub struct Tuning {
+    /// Data Exchange Buffer that is offered, 128 to 99999 octets [default: 99999]
+    #[arg(long, value_name = "OCTETS", value_parser = buffer_size)]
+    buffer_size: Option<BufferSize>,
+    /// Credit window that is offered, 1 to 999 buffers [default: 999]
+    #[arg(long, value_name = "BUFFERS", value_parser = credit)]
+    credit: Option<CreditWindow>,
+    /// Highest protocol level that is offered: 1, 2, 4 or 5 [default: 5]
+    #[arg(long, value_name = "LEVEL", value_parser = level)]
+    level: Option<LevelNumber>,
+    /// Lowest protocol level that is accepted [default: 1]
+    #[arg(long, value_name = "LEVEL", value_parser = level)]
+    level_min: Option<LevelNumber>,
+    /// Send runs of equal octets as one [default: off]
+    #[arg(long, value_name = "on|off", value_enum, hide_possible_values = true)]
+    buffer_compression: Option<Switch>,
+    /// Seconds to wait for an answer of the peer [default: 180]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    timeout: Option<u32>,
+    /// Seconds to wait for a connection [default: 30]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    connect_timeout: Option<u32>,
+    /// Threads with an io_uring each [default: one a core for serve, else 1]
+    #[arg(long, value_name = "N", value_parser = shards)]
+    shards: Option<usize>,
+    /// Pin shards to cores [default for serve]
+    #[arg(long, conflicts_with_all = ["no_pin", "cpus"])]
+    pin: bool,
+    /// Leave shards to the scheduler of the kernel [default for the other commands]
+    #[arg(long, conflicts_with = "cpus")]
+    no_pin: bool,
+    /// Pin shards to these cores, in turn, such as 0,1
+    #[arg(long, value_name = "CORES", value_delimiter = ',')]
+    cpus: Vec<usize>,
+    /// Threads for what may wait for the disk [default: 2]
+    #[arg(long, value_name = "N", value_parser = workers)]
+    workers: Option<usize>,
+    /// Buffers of 1 MiB in each shard; a transfer needs 4 [default: 16]
+    #[arg(long, value_name = "N", value_parser = pool_blocks)]
+    pool_blocks: Option<usize>,
+    /// Send buffer of sockets [default: tuned by the kernel]
+    #[arg(long, value_name = "SIZE", value_parser = parse_memory_size)]
+    send_buffer: Option<usize>,
+    /// Receive buffer of sockets [default: tuned by the kernel]
+    #[arg(long, value_name = "SIZE", value_parser = parse_memory_size)]
+    receive_buffer: Option<usize>,
+    /// Sync received data to disk each time so much has come [default: 64MiB]
+    #[arg(long, value_name = "SIZE", value_parser = sync_bytes)]
+    sync_bytes: Option<u64>,
+}
+
+/// Two words instead of a flag that can only be set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Switch {
+    On,
+    Off,
+}
+
+impl Tuning {
+    /// `base` with what is set here.
+    pub fn apply(&self, base: Options) -> Options {
+        let mut options = base;
+        options.shards = self.shards.unwrap_or(options.shards);
+        if self.pin {
+            options.cpus = odile_station::available_cpus();
+        } else if self.no_pin {
+            options.cpus = Vec::new();
+        } else if !self.cpus.is_empty() {
+            options.cpus.clone_from(&self.cpus);
+        }
+        options.workers = self.workers.unwrap_or(options.workers);
+        options.pool_blocks = self.pool_blocks.unwrap_or(options.pool_blocks);
+        options.sync_bytes = self.sync_bytes.unwrap_or(options.sync_bytes);
+        options.sockets.send_buffer_bytes = self.send_buffer.or(options.sockets.send_buffer_bytes);
+        options.sockets.receive_buffer_bytes = self.receive_buffer.or(options.sockets.receive_buffer_bytes);
+        options.session = self.session().or(&options.session);
+        options
+    }
+
+    fn session(&self) -> SessionSettings {
+        SessionSettings {
+            buffer_size: self.buffer_size,
+            credit: self.credit,
+            level_min: self.level_min,
+            level_max: self.level,
+            buffer_compression: self.buffer_compression.map(|switch| switch == Switch::On),
+            inactivity_seconds: self.timeout,
+            connect_seconds: self.connect_timeout,
+        }
+    }
+
+    /// True if nothing is set: then it does not matter that a station runs already.
+    pub fn is_default(&self) -> bool {
+        self.to_arguments().is_empty()
+    }
+
+    /// The same as arguments, for a process that `demo` starts.
+    pub fn to_arguments(&self) -> Vec<String> {
+        let cpus: Vec<String> = self.cpus.iter().map(ToString::to_string).collect();
+        let switch = |switch| if switch == Switch::On { "on" } else { "off" };
+        let valued = [
+            ("--buffer-size", self.buffer_size.map(|size| size.octets().to_string())),
+            ("--credit", self.credit.map(|credit| credit.buffers().to_string())),
+            ("--level", self.level.map(|level| level.level().digit().to_string())),
+            ("--level-min", self.level_min.map(|level| level.level().digit().to_string())),
+            ("--buffer-compression", self.buffer_compression.map(|on| switch(on).to_owned())),
+            ("--timeout", self.timeout.map(|seconds| seconds.to_string())),
+            ("--connect-timeout", self.connect_timeout.map(|seconds| seconds.to_string())),
+            ("--shards", self.shards.map(|shards| shards.to_string())),
+            ("--cpus", (!cpus.is_empty()).then(|| cpus.join(","))),
+            ("--workers", self.workers.map(|workers| workers.to_string())),
+            ("--pool-blocks", self.pool_blocks.map(|blocks| blocks.to_string())),
+            ("--send-buffer", self.send_buffer.map(|size| size.to_string())),
+            ("--receive-buffer", self.receive_buffer.map(|size| size.to_string())),
+            ("--sync-bytes", self.sync_bytes.map(|size| size.to_string())),
+        ];
+        let flags = [("--pin", self.pin), ("--no-pin", self.no_pin)];
+        let set = flags.into_iter().filter(|(_, set)| *set).map(|(flag, _)| flag.to_owned());
+        valued
+            .into_iter()
+            .filter_map(|(flag, value)| value.map(|value| [flag.to_owned(), value]))
+            .flatten()
+            .chain(set)
+            .collect()
+    }
+}
+
+fn buffer_size(text: &str) -> Result<BufferSize, String> {
+    BufferSize::try_from(number(text)?)
+}
+
+fn credit(text: &str) -> Result<CreditWindow, String> {
+    CreditWindow::try_from(number(text)?)
+}
+
+fn level(text: &str) -> Result<LevelNumber, String> {
+    LevelNumber::try_from(number(text)?)
+}
+
+fn number(text: &str) -> Result<i64, String> {
+    text.parse().map_err(|_| format!("{text:?} is no number"))
+}
+
+fn shards(text: &str) -> Result<usize, String> {
+    within(text, 1, SHARDS_MAX)
+}
+
+fn workers(text: &str) -> Result<usize, String> {
+    within(text, 1, WORKERS_MAX)
+}
+
+fn pool_blocks(text: &str) -> Result<usize, String> {
+    within(text, Options::BLOCKS_PER_TRANSFER, POOL_BLOCKS_MAX)
+}
+
+fn within(text: &str, min: usize, max: usize) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if (min..=max).contains(&number) => Ok(number),
+        _ => Err(format!("{min} to {max} are allowed")),
+    }
+}
+
+fn sync_bytes(text: &str) -> Result<u64, String> {
+    match parse_size(text)? {
+        0 => Err("at least 1 octet is needed".to_owned()),
+        size => Ok(size),
+    }
+}
+
+/// More threads than any machine that this was made for has cores.
+const SHARDS_MAX: usize = 256;
+const WORKERS_MAX: usize = 256;
+/// 16 GiB of buffers in a shard.
+const POOL_BLOCKS_MAX: usize = 16_384;
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Flags {
+        #[command(flatten)]
+        tuning: Tuning,
+    }
+
+    fn tuning(arguments: &[&str]) -> Tuning {
+        Flags::try_parse_from([&["test"], arguments].concat()).unwrap().tuning
+    }
+
+    const ALL: &[&str] = &[
+        "--buffer-size",
+        "4096",
+        "--credit",
+        "7",
+        "--level",
+        "4",
+        "--level-min",
+        "2",
+        "--buffer-compression",
+        "on",
+        "--timeout",
+        "60",
+        "--connect-timeout",
+        "5",
+        "--shards",
+        "3",
+        "--cpus",
+        "0,1",
+        "--workers",
+        "4",
+        "--pool-blocks",
+        "32",
+        "--send-buffer",
+        "4MiB",
+        "--receive-buffer",
+        "65536",
+        "--sync-bytes",
+        "16MiB",
+    ];
+
+    #[test]
+    fn flags_survive_the_way_to_another_process() {
+        let there = tuning(ALL).to_arguments();
+        let back: Vec<&str> = there.iter().map(String::as_str).collect();
+        assert_eq!(tuning(&back).to_arguments(), there);
+        assert_eq!(there.len(), ALL.len());
+        assert_eq!(tuning(&["--no-pin"]).to_arguments(), ["--no-pin"]);
+        assert!(tuning(&[]).is_default());
+    }
+
+    #[test]
+    fn flags_go_before_what_is_there() {
+        let options = tuning(ALL).apply(Options::default());
+        assert_eq!((options.shards, options.workers, options.pool_blocks), (3, 4, 32));
+        assert_eq!(options.cpus, [0, 1]);
+        assert_eq!(options.sync_bytes, 16 << 20);
+        assert_eq!(options.sockets.send_buffer_bytes, Some(4 << 20));
+        let terms = options.session.terms().unwrap();
+        assert_eq!((terms.buffer_size.octets(), terms.credit.buffers()), (4096, 7));
+        assert!(terms.buffer_compression);
+    }
+
+    #[test]
+    fn refuses_what_the_protocol_cannot_say() {
+        for wrong in [
+            ["--buffer-size", "127"],
+            ["--buffer-size", "100000"],
+            ["--credit", "0"],
+            ["--credit", "1000"],
+            ["--level", "3"],
+            ["--pool-blocks", "3"],
+            ["--shards", "0"],
+            ["--sync-bytes", "0"],
+        ] {
+            assert!(Flags::try_parse_from(["test", wrong[0], wrong[1]]).is_err(), "{wrong:?}");
+        }
+    }
+}
