@@ -216,7 +216,7 @@ fn a_corrupt_catalog_is_named_with_what_to_do() {
     fs::write(alpha.home().catalog(), b"this is no database, whatever it was before".repeat(200))
         .expect("writable");
     let error = start_error(alpha.home());
-    assert!(error.contains("catalog.sqlite3") && error.contains("move it"), "{error}");
+    assert!(error.contains("catalog.sqlite3") && error.contains("move the file away"), "{error}");
 }
 
 #[test]

@@ -1,0 +1,7 @@
+//! Disks, sources and homes that are not as they should be.
+
+mod catalog;
+mod faults;
+mod home;
+mod outbox;
+mod sources;

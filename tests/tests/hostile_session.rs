@@ -1,0 +1,154 @@
+//! Valid commands in an order of chance, cut at places of chance: the station answers or closes, whatever comes.
+
+use odile_station::Event;
+use odile_tests::peer::{Peer, code, framed, sfid, ssid, subrecords};
+use odile_tests::scene::Scene;
+use odile_wire::command::{
+    AuthenticationChallenge, AuthenticationResponse, ChangeDirection, EndFile, EndFileNegativeAnswer,
+    EndFilePositiveAnswer, EndSession, EndToEndResponse, NegativeEndResponse, ReadyToReceive,
+    SecurityChangeDirection, SetCredit, StartFileNegativeAnswer, StartFilePositiveAnswer, StartSession,
+    StartSessionReady,
+};
+use odile_wire::{
+    AnswerReason, Command, EndSessionReason, NegativeEndReason, UserData, VariableText,
+};
+
+/// xorshift64*: the same for the same seed on every machine.
+struct Chance(u64);
+
+impl Chance {
+    fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % limit
+    }
+
+    fn yes(&mut self) -> bool {
+        self.below(2) == 1
+    }
+}
+
+/// Something that has its place somewhere.
+fn utterance(chance: &mut Chance, peer: &Peer) -> Vec<u8> {
+    let file = sfid("CHANCE", 5);
+    let text = VariableText::truncated("by chance");
+    let command = match chance.below(24) {
+        0 => Command::StartSessionReady(StartSessionReady),
+        1 => Command::StartSession(StartSession { credit: 1, ..ssid() }),
+        2..=6 => Command::StartFile(Box::new(file)),
+        7 => Command::StartFilePositiveAnswer(StartFilePositiveAnswer { restart: chance.below(3) as u64 }),
+        8 => {
+            let reason = AnswerReason::ALL[chance.below(AnswerReason::ALL.len())];
+            Command::StartFileNegativeAnswer(StartFileNegativeAnswer { reason, retry: chance.yes(), text })
+        }
+        9 => Command::SetCredit(SetCredit),
+        10..=13 => Command::EndFile(EndFile { record_count: 0, unit_count: 5 }),
+        14 => Command::EndFilePositiveAnswer(EndFilePositiveAnswer { change_direction: chance.yes() }),
+        15 => {
+            let reason = AnswerReason::ALL[chance.below(AnswerReason::ALL.len())];
+            Command::EndFileNegativeAnswer(EndFileNegativeAnswer { reason, text })
+        }
+        16 if chance.below(4) == 0 => {
+            let reason = EndSessionReason::ALL[chance.below(EndSessionReason::ALL.len())];
+            Command::EndSession(EndSession { reason, text })
+        }
+        16 | 17 => Command::EndToEndResponse(Box::new(EndToEndResponse::for_file(&file.id, UserData::BLANK))),
+        18 => {
+            let reason = NegativeEndReason::UNSPECIFIED;
+            let nerp = NegativeEndResponse::for_file(&file.id, code("O0013X"), reason, text);
+            Command::NegativeEndResponse(Box::new(nerp))
+        }
+        19 => Command::ReadyToReceive(ReadyToReceive),
+        20 if chance.below(3) == 0 => Command::ChangeDirection(ChangeDirection),
+        20 => Command::SecurityChangeDirection(SecurityChangeDirection),
+        21 if chance.yes() => {
+            Command::AuthenticationChallenge(AuthenticationChallenge { challenge: vec![1; 200] })
+        }
+        21 => Command::AuthenticationResponse(AuthenticationResponse { response: [2; 20] }),
+        _ => return framed(b'D', &subrecords(b"hello")),
+    };
+    peer.encoded(&command)
+}
+
+/// Says forty things, cut anywhere, and hears the station out.
+fn babble(chance: &mut Chance, mut peer: Peer) {
+    let mut octets = Vec::new();
+    // A good beginning reaches deeper states.
+    if chance.yes() {
+        octets.extend(peer.encoded(&Command::StartFile(Box::new(sfid("BEGUN", 5)))));
+        octets.extend(framed(b'D', &subrecords(b"hello")));
+    }
+    for _ in 0..40 {
+        octets.extend(utterance(chance, &peer));
+    }
+    let mut rest = &octets[..];
+    while !rest.is_empty() {
+        let (piece, later) = rest.split_at((1 + chance.below(200)).min(rest.len()));
+        if !peer.try_raw(piece) {
+            break;
+        }
+        rest = later;
+    }
+    peer.hang_up();
+    peer.read_to_end();
+}
+
+fn received(scene: &Scene) -> usize {
+    let events = scene.station.events.all();
+    events.iter().filter(|event| matches!(event, Event::Received { .. })).count()
+}
+
+#[test]
+fn a_caller_that_says_anything_in_any_order_harms_nobody() {
+    let scene = Scene::new("");
+    for seed in 0..60 {
+        println!("seed {seed}");
+        let mut chance = Chance::new(seed);
+        let peer = if chance.below(5) == 0 { Peer::connect(scene.address) } else { Peer::open(scene.address) };
+        babble(&mut chance, peer);
+    }
+    assert!(scene.ends().len() >= 60);
+    scene.assert_unharmed(received(&scene));
+}
+
+#[test]
+fn a_station_that_answers_anything_in_any_order_harms_nobody() {
+    let scene = Scene::calling("");
+    let path = scene.station.write("file", &[7; 20_000]);
+    for seed in 100..130 {
+        println!("seed {seed}");
+        let mut chance = Chance::new(seed);
+        let transfer = scene.station.send("peer", &path);
+        // Whatever was left of earlier attempts is called for too.
+        scene.retry(&transfer);
+        let mut peer = Peer::answer(&scene.port);
+        if chance.below(5) > 0 {
+            peer.greet_back(&ssid());
+        }
+        babble(&mut chance, peer);
+        scene.ends();
+    }
+    scene.assert_unharmed(received(&scene));
+}
+
+#[test]
+fn many_hostile_sessions_at_once_harm_nobody() {
+    let scene = Scene::new("");
+    std::thread::scope(|scope| {
+        for seed in 200..216 {
+            let address = scene.address;
+            scope.spawn(move || {
+                let mut chance = Chance::new(seed);
+                for _ in 0..3 {
+                    babble(&mut chance, Peer::open(address));
+                }
+            });
+        }
+    });
+    scene.assert_unharmed(received(&scene));
+}
