@@ -9,9 +9,7 @@ use odile_wire::command::{
     SecurityChangeDirection, SetCredit, StartFileNegativeAnswer, StartFilePositiveAnswer, StartSession,
     StartSessionReady,
 };
-use odile_wire::{
-    AnswerReason, Command, EndSessionReason, NegativeEndReason, UserData, VariableText,
-};
+use odile_wire::{AnswerReason, Command, EndSessionReason, NegativeEndReason, UserData, VariableText};
 
 /// xorshift64*: the same for the same seed on every machine.
 struct Chance(u64);
@@ -109,7 +107,8 @@ fn a_caller_that_says_anything_in_any_order_harms_nobody() {
     for seed in 0..60 {
         println!("seed {seed}");
         let mut chance = Chance::new(seed);
-        let peer = if chance.below(5) == 0 { Peer::connect(scene.address) } else { Peer::open(scene.address) };
+        let peer =
+            if chance.below(5) == 0 { Peer::connect(scene.address) } else { Peer::open(scene.address) };
         babble(&mut chance, peer);
     }
     assert!(scene.ends().len() >= 60);
@@ -118,22 +117,20 @@ fn a_caller_that_says_anything_in_any_order_harms_nobody() {
 
 #[test]
 fn a_station_that_answers_anything_in_any_order_harms_nobody() {
-    let scene = Scene::calling("");
-    let path = scene.station.write("file", &[7; 20_000]);
-    for seed in 100..130 {
+    for seed in 100..120 {
         println!("seed {seed}");
         let mut chance = Chance::new(seed);
-        let transfer = scene.station.send("peer", &path);
-        // Whatever was left of earlier attempts is called for too.
-        scene.retry(&transfer);
+        // A call that the station makes afterwards, to fetch its receipts, is not answered.
+        let scene = Scene::calling("[session]\ninactivity_seconds = 1\n");
+        scene.station.send("peer", &scene.station.write("file", &vec![7; 20_000]));
         let mut peer = Peer::answer(&scene.port);
         if chance.below(5) > 0 {
             peer.greet_back(&ssid());
         }
         babble(&mut chance, peer);
         scene.ends();
+        scene.assert_unharmed(received(&scene));
     }
-    scene.assert_unharmed(received(&scene));
 }
 
 #[test]

@@ -312,17 +312,21 @@ impl Handle {
     /// Puts an outbound transfer back into the queue, to be tried now.
     pub fn retry(&self, transfer: TransferRef) -> Result<(), StationError> {
         let id = outbound_number(transfer)?;
-        if self.shared.board.of(transfer).is_some() {
-            return Err(StationError::Contradiction(format!("{transfer} is being sent now")));
-        }
         let change =
             OutboundChange::to(OutboundState::Queued).not_before_ms(0).detail("tried again by the operator");
-        let outbound = self.shared.ledger.run_blocking(move |catalog| {
-            catalog.set_outbound(id, &change, now_ms())?;
-            catalog.outbound(id)
+        let before = self.shared.ledger.run_blocking(move |catalog| {
+            let before = catalog.outbound(id)?;
+            if before.as_ref().is_none_or(|outbound| outbound.state != OutboundState::Sending) {
+                catalog.set_outbound(id, &change, now_ms())?;
+            }
+            Ok(before)
         })?;
-        // The scheduler ends with the station only.
-        if let Some(partner) = outbound.and_then(|outbound| outbound.partner.parse().ok()) {
+        let Some(outbound) = before else { return Ok(()) };
+        if outbound.state == OutboundState::Sending {
+            return Err(StationError::Contradiction(format!("{transfer} is being sent now")));
+        }
+        if let Ok(partner) = outbound.partner.parse() {
+            // The scheduler ends with the station only.
             let _ = self.demands.send(Demand::Hurry { partner });
         }
         Ok(())

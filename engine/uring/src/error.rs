@@ -25,6 +25,11 @@ impl Error {
     pub fn is_out_of_space(&self) -> bool {
         matches!(self.source.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT | libc::EFBIG))
     }
+
+    /// True if the operation was cancelled by us.
+    pub fn is_cancelled(&self) -> bool {
+        self.source.raw_os_error() == Some(libc::ECANCELED)
+    }
 }
 
 /// Turns `io::Result` into a result that names operation and subject.

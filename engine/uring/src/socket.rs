@@ -200,6 +200,12 @@ impl Stream {
         (Ok(()), buffer)
     }
 
+    /// Ends every read and write that waits, with [`Error::is_cancelled`]; the connection stays. Kernels before 5.19
+    /// cannot do it, and nothing happens.
+    pub async fn cancel(&self) {
+        cancel(&self.fd).await;
+    }
+
     /// Ends both directions: waiting reads return 0 bytes, waiting writes fail.
     pub fn shutdown(&self) {
         // SAFETY: the descriptor is open; shutdown touches no memory of ours.

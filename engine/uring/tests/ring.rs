@@ -216,3 +216,22 @@ fn a_worker_that_panics_fails_its_job_only() {
         assert_eq!(shard.workers.run(|| 7).await.expect("the next job is done"), 7);
     });
 }
+
+#[test]
+fn a_cancelled_read_gives_its_block_back_and_the_connection_stays() {
+    on_shard(|shard| async move {
+        let (one, other) = connected().await;
+        let block = shard.pool.reserve(4).await.remove(0);
+        let reader = one.clone();
+        let mut reading = odile_uring::spawn(async move { reader.read(block).await.0 });
+        // It waits: nothing was sent.
+        assert!(tokio::time::timeout(Duration::from_millis(20), &mut reading).await.is_err());
+        one.cancel().await;
+        let ended = reading.await.expect("the task ends").expect_err("nothing came");
+        assert!(ended.is_cancelled(), "{ended}");
+        shard.pool.reserve(4).await;
+        other.write_small(b"still here".to_vec()).await.0.expect("it is sent");
+        let (count, small) = one.read_small(vec![0; 16]).await;
+        assert_eq!(&small[..count.expect("it is received")], b"still here");
+    });
+}

@@ -197,3 +197,23 @@ fn a_peer_that_does_not_hang_up_after_our_esid_is_left() {
     assert_eq!(scene.end().reason, Reason::PROTOCOL_VIOLATION);
     scene.assert_unharmed(0);
 }
+
+#[test]
+fn partners_that_rest_after_a_file_hold_no_buffers() {
+    let scene = Scene::new("");
+    // More sessions than the station has buffers.
+    let resting: Vec<_> = (0..12)
+        .map(|_| {
+            let mut peer = Peer::open(scene.address);
+            peer.send_file(&sfid("RESTING", 5), b"hello");
+            peer
+        })
+        .collect();
+    let begun = Instant::now();
+    scene.assert_serves();
+    assert!(begun.elapsed() < Duration::from_secs(25), "the next file had to wait for buffers");
+    for peer in resting {
+        peer.finish();
+    }
+    scene.assert_unharmed(12);
+}

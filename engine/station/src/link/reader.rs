@@ -25,6 +25,7 @@ pub(super) enum Received {
 /// The link's end of its reader.
 pub(super) struct Reader {
     pub(super) received: mpsc::Receiver<Received>,
+    stream: Stream,
     blocks: Rc<Blocks>,
     task: JoinHandle<()>,
 }
@@ -40,14 +41,16 @@ struct State {
     /// True while a file comes in.
     bulk: bool,
     free: VecDeque<Block>,
+    /// True while a read into a block waits for the peer.
+    waiting: bool,
 }
 
 impl Reader {
     pub(super) fn start(stream: Stream) -> Self {
         let (sender, received) = mpsc::channel(READ_AHEAD);
         let blocks = Rc::<Blocks>::default();
-        let task = odile_uring::spawn(read(stream, sender, Rc::clone(&blocks)));
-        Self { received, blocks, task }
+        let task = odile_uring::spawn(read(stream.clone(), sender, Rc::clone(&blocks)));
+        Self { received, stream, blocks, task }
     }
 
     /// From the next read on, these blocks are used.
@@ -57,8 +60,16 @@ impl Reader {
         state.free.extend(blocks);
     }
 
-    /// From the next read on, small buffers are used; blocks go back to the pool when they are free.
-    pub(super) fn end_bulk(&self) {
+    /// From now on small buffers are used. No block stays behind in a read that waits for the peer: it may have
+    /// nothing to say for long, and others need blocks. Nothing may be written meanwhile.
+    pub(super) async fn end_bulk(&self) {
+        self.leave_bulk();
+        if self.blocks.state.borrow().waiting {
+            self.stream.cancel().await;
+        }
+    }
+
+    fn leave_bulk(&self) {
         let mut state = self.blocks.state.borrow_mut();
         state.bulk = false;
         state.free.clear();
@@ -76,7 +87,7 @@ impl Reader {
 
     /// Waits for the end of the task; shut the stream down first.
     pub(super) async fn finish(mut self) {
-        self.end_bulk();
+        self.leave_bulk();
         self.received.close();
         while self.received.recv().await.is_some() {}
         let _ = self.task.await;
@@ -86,10 +97,18 @@ impl Reader {
 async fn read(stream: Stream, sender: mpsc::Sender<Received>, blocks: Rc<Blocks>) {
     loop {
         let received = if let Some(block) = blocks.next().await {
+            blocks.set_waiting(true);
             let (result, block) = stream.read(block).await;
+            blocks.set_waiting(false);
+            if result.as_ref().is_err_and(Error::is_cancelled) {
+                continue;
+            }
             result.map(|count| (count, Received::Block(block, count)))
         } else {
             let (result, buffer) = stream.read_small(vec![0; SMALL_BYTES]).await;
+            if result.as_ref().is_err_and(Error::is_cancelled) {
+                continue;
+            }
             result.map(|count| (count, Received::Small(buffer, count)))
         };
         let (item, last) = match received {
@@ -104,6 +123,10 @@ async fn read(stream: Stream, sender: mpsc::Sender<Received>, blocks: Rc<Blocks>
 }
 
 impl Blocks {
+    fn set_waiting(&self, waiting: bool) {
+        self.state.borrow_mut().waiting = waiting;
+    }
+
     /// A block while a file comes in, else nothing.
     async fn next(&self) -> Option<Block> {
         loop {

@@ -236,8 +236,7 @@ impl Link {
         }
         if self.receiving.as_ref().is_some_and(Receiving::is_beyond_saving) {
             let text = "the receiving station cannot store the file";
-            let _ = self.session.release(EndSessionReason::RESOURCES_NOT_AVAILABLE, text, Instant::now());
-            return;
+            return self.release(EndSessionReason::RESOURCES_NOT_AVAILABLE, text);
         }
         let in_file = self.receiving.is_some();
         if end || !in_file {
@@ -248,7 +247,7 @@ impl Link {
 
     /// EFID.
     pub(super) async fn on_close(&mut self, end: &EndFile) {
-        self.reader.end_bulk();
+        self.reader.end_bulk().await;
         let Some(receiving) = self.receiving.take() else {
             return self.on_trouble("EFID without an open file".to_owned());
         };
