@@ -121,8 +121,10 @@ impl Scheduler {
                 return WAIT_MAX;
             }
         };
+        // What is due already is called below, or waits for something else than the clock.
         let mut wait = due.map_or(WAIT_MAX, |due| {
-            Duration::from_millis(u64::try_from(due.saturating_sub(now)).unwrap_or_default())
+            let left = u64::try_from(due.saturating_sub(now)).unwrap_or_default();
+            if left == 0 { LOOK_AGAIN } else { Duration::from_millis(left) }
         });
         for name in partners {
             let Ok(partner) = self.shared.configuration.partner(&name).cloned() else { continue };
@@ -230,6 +232,7 @@ async fn resolve(shard: &Shard, address: Address) -> Result<Vec<SocketAddr>, Str
     looked_up.and_then(|found| found).map_err(|error| format!("cannot look up {shown}: {error}"))
 }
 
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 const WAIT_MIN: Duration = Duration::from_millis(20);
 const WAIT_MAX: Duration = Duration::from_secs(30);
 const CALL_AGAIN: Duration = Duration::from_secs(5);

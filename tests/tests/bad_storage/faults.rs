@@ -1,0 +1,128 @@
+//! The disk of the receiving station fails. The file is refused with a reason, nothing of it stays, the station
+//! lives, and the sender's next attempt delivers it exactly once.
+
+use std::fs::{self, File};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use odile_station::{Event, Faults, Operation, Options};
+use odile_tests::faults::{EIO, ENOSPC, FailAlways, FailOnce};
+use odile_tests::station::{PATIENCE, TestStation, options, pair_with};
+use odile_wire::EndSessionReason;
+
+fn pair_with_disk(faults: Arc<dyn Faults>) -> (TestStation, TestStation) {
+    // Small blocks and syncs: each operation happens several times.
+    let theirs = Options { faults: Some(faults), sync_bytes: 300_000, ..options() };
+    pair_with("", options(), theirs)
+}
+
+/// More than what room is reserved for from the beginning.
+fn content() -> Vec<u8> {
+    (0..2_500_000_u32).map(|n| (n % 251) as u8).collect()
+}
+
+/// Waits until an attempt has ended: delivered, refused, or queued again for a reason. Gives the reason.
+fn settled(station: &TestStation, transfer: &str) -> (String, String) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let (state, detail, _) = station.handle().state(transfer.parse().expect("a number")).expect("known");
+        if state != "sending" && state != "sent" && !(state == "queued" && detail.is_empty()) {
+            return (state, detail);
+        }
+        assert!(Instant::now() < deadline, "{state}: {detail}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Whatever is in the folders of the receiving station.
+fn left_over(beta: &TestStation) -> Vec<String> {
+    let inbox = beta.home().inbox(&"alpha".parse().expect("a name"));
+    let entries = fs::read_dir(inbox).expect("the inbox is there");
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.expect("readable").file_name().to_string_lossy().into_owned()).collect();
+    names.extend(beta.spool());
+    names
+}
+
+fn assert_delivered_once(alpha: &TestStation, beta: &TestStation, transfer: &str, content: &[u8]) {
+    alpha.wait_state(transfer, "delivered");
+    let inbox = beta.inbox("alpha");
+    assert_eq!(inbox.len(), 1, "{inbox:?}");
+    assert_eq!(fs::read(&inbox[0]).expect("it is there"), content);
+    assert_eq!(left_over(beta).len(), 2, "the file and its sidecar: {:?}", left_over(beta));
+}
+
+#[test]
+fn a_failure_at_any_operation_of_a_large_file_has_a_reason_and_leaves_nothing() {
+    let content = content();
+    let counter = Arc::new(FailOnce::new(0, 0));
+    let (alpha, beta) = pair_with_disk(Arc::clone(&counter) as Arc<dyn Faults>);
+    let transfer = alpha.send("beta", &alpha.write("model", &content));
+    assert_delivered_once(&alpha, &beta, &transfer, &content);
+    let operations = counter.done();
+    for kind in [
+        Operation::Open,
+        Operation::Allocate,
+        Operation::Write,
+        Operation::Sync,
+        Operation::Rename,
+        Operation::SyncDirectory,
+    ] {
+        assert!(operations.contains(&kind), "{kind:?} is not among {operations:?}");
+    }
+    for victim in 1..=operations.len() {
+        println!("operation {victim} of {}: {:?}", operations.len(), operations[victim - 1]);
+        let disk = Arc::new(FailOnce::new(victim, ENOSPC));
+        let (alpha, beta) = pair_with_disk(Arc::clone(&disk) as Arc<dyn Faults>);
+        let transfer = alpha.send("beta", &alpha.write("model", &content));
+        let (state, detail) = settled(&alpha, &transfer);
+        assert_eq!(state, "queued", "{detail}");
+        assert!(detail.starts_with("SFNA 12") || detail.starts_with("EFNA 12"), "{detail}");
+        assert_eq!(left_over(&beta), Vec::<String>::new());
+        let told = |event: &Event| event.is_trouble() && event.to_string().contains("os error");
+        beta.events.wait_for("what the disk said", told);
+        alpha.handle().retry(transfer.parse().unwrap()).unwrap();
+        assert_delivered_once(&alpha, &beta, &transfer, &content);
+    }
+}
+
+#[test]
+fn a_disk_that_stays_broken_delivers_nothing() {
+    for operation in [
+        Operation::Open,
+        Operation::Allocate,
+        Operation::Write,
+        Operation::Sync,
+        Operation::Rename,
+        Operation::SyncDirectory,
+    ] {
+        let (alpha, beta) = pair_with_disk(Arc::new(FailAlways { operation, error: EIO }));
+        let transfer = alpha.send("beta", &alpha.write("model", &content()));
+        let (state, detail) = settled(&alpha, &transfer);
+        assert_eq!(state, "queued", "{detail}");
+        assert_eq!(left_over(&beta), Vec::<String>::new(), "{operation:?}");
+        // It still talks, once the session before has ended: an empty call ends as it should.
+        let deadline = Instant::now() + PATIENCE;
+        let end = loop {
+            match alpha.handle().call("beta") {
+                Ok(end) => break end,
+                Err(busy) => assert!(Instant::now() < deadline, "{operation:?}: {busy}"),
+            }
+        };
+        assert_eq!(end.reason, EndSessionReason::NORMAL, "{operation:?}");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_stored_does_not_come_to_its_end() {
+    let (alpha, beta) = pair_with_disk(Arc::new(FailAlways { operation: Operation::Write, error: ENOSPC }));
+    let path = alpha.folder().join("large");
+    File::create(&path).unwrap().set_len(200 << 20).unwrap();
+    let transfer = alpha.send("beta", &path);
+    let (state, detail) = settled(&alpha, &transfer);
+    assert!(state == "queued" && detail.contains("ESID 08"), "{state}: {detail}");
+    let ended = |event: &Event| matches!(event, Event::SessionEnded { .. });
+    let Event::SessionEnded { end, .. } = beta.events.wait_for("the end", ended) else { unreachable!() };
+    assert!(end.by_us && end.reason == EndSessionReason::RESOURCES_NOT_AVAILABLE, "{end:?}");
+    assert_eq!(left_over(&beta), Vec::<String>::new());
+}
