@@ -1,7 +1,7 @@
 //! The runtime: one pinned thread a core, each with its own io_uring.
 //!
 //! This crate knows Linux and nothing of OFTP. It is the only one with unsafe code. What the kernel may touch is
-//! always owned by the operation (see [`op`]): dropping a future never frees memory or closes a descriptor that
+//! always owned by the operation (module `op`): dropping a future never frees memory or closes a descriptor that
 //! is in use.
 //!
 //! Two rules for callers, both from how io_uring works:
