@@ -1,0 +1,30 @@
+//! Compression in independent chunks that join into one zlib stream (RFC 1950, RFC 3274).
+//!
+//! ```text
+//! 78 xx │ chunk │ chunk │ … │ 03 00 │ Adler-32
+//!         └ deflate blocks without a final one, ending on an octet
+//! ```
+//!
+//! A chunk knows nothing of its neighbours, so chunks can be compressed on several cores and in any order.
+
+mod chunk;
+mod skim;
+pub(crate) mod zlib;
+
+pub use chunk::{Chunk, ChunkCompressor, CompressionLevel, compress_chunk};
+
+/// The two octets in front of a zlib stream: window of 32 KiB, and the level as RFC 1950 §2.2 classifies it.
+pub(crate) fn zlib_header(level: CompressionLevel) -> [u8; 2] {
+    match level.get() {
+        0..=1 => [0x78, 0x01],
+        2..=5 => [0x78, 0x5E],
+        6 => [0x78, 0x9C],
+        _ => [0x78, 0xDA],
+    }
+}
+
+/// The end of a zlib stream: an empty final block (fixed codes, end of block) and the checksum.
+pub(crate) fn zlib_trailer(adler: u32) -> [u8; 6] {
+    let [a, b, c, d] = adler.to_be_bytes();
+    [0x03, 0x00, a, b, c, d]
+}

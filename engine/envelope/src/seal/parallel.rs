@@ -1,0 +1,226 @@
+//! The two halves of a seal that compresses: chunks travel between them by way of any worker.
+
+use std::sync::Arc;
+
+use crate::deflate::Chunk;
+use crate::digest::{HashValue, Hasher};
+use crate::error::{CheckpointError, Misuse};
+use crate::key::PrivateKey;
+use crate::seal::checkpoint::{BackCheckpoint, FrontCheckpoint};
+use crate::seal::encrypt::{EncryptLayer, Middle};
+use crate::seal::front::SignLayer;
+use crate::seal::pack::Packer;
+use crate::seal::plan::SealPlan;
+
+/// The first half: cuts the source, signed if the plan says so, into chunks.
+///
+/// Call [`SealFront::fill`] until [`SealFront::is_full`] or [`SealFront::is_done`], hand the chunk on, clear it.
+pub struct SealFront {
+    plan: Arc<SealPlan>,
+    fingerprint: [u8; 8],
+    sign: SignLayer,
+}
+
+impl SealFront {
+    /// At the start of the source.
+    pub fn new(plan: Arc<SealPlan>, key: Option<&PrivateKey>) -> Result<Self, Misuse> {
+        let (sign, fingerprint) = (SignLayer::new(plan.clone(), key)?, plan.fingerprint()?);
+        Ok(Self { plan, fingerprint, sign })
+    }
+
+    /// At a checkpoint.
+    pub fn resume(
+        plan: Arc<SealPlan>,
+        key: Option<&PrivateKey>,
+        checkpoint: &FrontCheckpoint,
+    ) -> Result<Self, CheckpointError> {
+        let fingerprint = plan.fingerprint().map_err(|_| CheckpointError::Foreign)?;
+        if fingerprint != checkpoint.plan {
+            return Err(CheckpointError::Foreign);
+        }
+        let sign = SignLayer::resume(plan.clone(), key, &checkpoint.sign)?;
+        Ok(Self { plan, fingerprint, sign })
+    }
+
+    /// Appends to the chunk until it is full; returns how much of `source` was taken.
+    pub fn fill(&mut self, source: &[u8], chunk: &mut Vec<u8>) -> Result<usize, Misuse> {
+        if self.sign.source_left() < source.len() as u64 {
+            return Err(self.wrong_length());
+        }
+        let mut rest = source;
+        let before = chunk.len();
+        chunk.resize(self.chunk_bytes().max(before), 0);
+        let written = self.sign.pull(&mut rest, &mut chunk[before..])?;
+        chunk.truncate(before + written);
+        Ok(source.len() - rest.len())
+    }
+
+    /// Whether the chunk must be handed on.
+    pub fn is_full(&self, chunk: &[u8]) -> bool {
+        chunk.len() >= self.chunk_bytes()
+    }
+
+    /// Whether nothing comes any more behind what was filled.
+    pub fn is_done(&self) -> bool {
+        self.sign.is_done()
+    }
+
+    /// Octets of the source still to come.
+    pub fn source_left(&self) -> u64 {
+        self.sign.source_left()
+    }
+
+    /// The half of a checkpoint: valid when a chunk was handed on, and nothing filled behind it.
+    pub fn checkpoint(&self) -> FrontCheckpoint {
+        FrontCheckpoint { plan: self.fingerprint, sign: self.sign.state() }
+    }
+
+    pub(super) fn source_position(&self) -> u64 {
+        self.sign.source_at()
+    }
+
+    pub(super) fn wrong_length(&self) -> Misuse {
+        Misuse::SourceLength { expected: self.plan.terms.source_bytes }
+    }
+
+    fn chunk_bytes(&self) -> usize {
+        self.plan.terms.options.chunk_bytes as usize
+    }
+}
+
+/// The second half: compressed chunks in their order become the transmitted stream.
+///
+/// [`SealBack::put`] a chunk, [`SealBack::pull`] until [`SealBack::is_idle`], again; at the end
+/// [`SealBack::finish`], and pull until [`SealBack::is_done`].
+pub struct SealBack {
+    fingerprint: [u8; 8],
+    packer: Packer,
+    outlet: Outlet,
+}
+
+impl SealBack {
+    /// At the start of the stream.
+    pub fn new(plan: &SealPlan) -> Result<Self, Misuse> {
+        if !plan.terms.services.compress {
+            return Err(Misuse::OutOfTurn("the plan does not compress"));
+        }
+        let (packer, outlet) = (Packer::new(&plan.terms)?, Outlet::new(plan)?);
+        Ok(Self { fingerprint: plan.fingerprint()?, packer, outlet })
+    }
+
+    /// At a checkpoint.
+    pub fn resume(plan: &SealPlan, checkpoint: &BackCheckpoint) -> Result<Self, CheckpointError> {
+        let fingerprint = plan.fingerprint().map_err(|_| CheckpointError::Foreign)?;
+        let pack = checkpoint.pack.as_ref().ok_or(CheckpointError::Foreign)?;
+        if fingerprint != checkpoint.plan {
+            return Err(CheckpointError::Foreign);
+        }
+        Ok(Self { fingerprint, packer: Packer::resume(pack)?, outlet: Outlet::resume(plan, checkpoint)? })
+    }
+
+    /// Takes the next chunk; gives back a buffer for another.
+    pub fn put(&mut self, chunk: Chunk, packed: Vec<u8>) -> Result<Vec<u8>, Misuse> {
+        self.packer.put(chunk, packed)
+    }
+
+    /// There are no more chunks.
+    pub fn finish(&mut self) -> Result<(), Misuse> {
+        self.packer.finish()
+    }
+
+    /// Writes to the front of `out`.
+    pub fn pull(&mut self, out: &mut [u8]) -> Result<usize, Misuse> {
+        self.outlet.pull(&mut self.packer, out)
+    }
+
+    /// Whether the next chunk may come, and a checkpoint may be taken.
+    pub fn is_idle(&self) -> bool {
+        self.packer.is_idle() && self.outlet.is_between_units()
+    }
+
+    /// Whether the stream is complete.
+    pub fn is_done(&self) -> bool {
+        self.packer.is_done() && self.outlet.is_done()
+    }
+
+    /// The half of a checkpoint; none while a chunk is on its way.
+    pub fn checkpoint(&self) -> Option<BackCheckpoint> {
+        if !self.is_idle() {
+            return None;
+        }
+        Some(self.outlet.checkpoint(self.fingerprint, Some(self.packer.state()?)))
+    }
+
+    pub(super) fn is_finishing(&self) -> bool {
+        self.packer.is_finished()
+    }
+
+    /// Octets written so far.
+    pub fn position(&self) -> u64 {
+        self.outlet.position
+    }
+
+    /// The hash over all octets written so far: at the end, what the receipt must state.
+    pub fn transmitted_hash(&self) -> HashValue {
+        self.outlet.transmitted.clone().finish()
+    }
+}
+
+/// The last layer, and the count and hash of what leaves.
+pub(super) struct Outlet {
+    pub encrypt: Option<EncryptLayer>,
+    pub transmitted: Hasher,
+    pub position: u64,
+}
+
+impl Outlet {
+    pub fn new(plan: &SealPlan) -> Result<Self, Misuse> {
+        let encrypt = if plan.terms.services.encrypt { Some(EncryptLayer::new(plan)?) } else { None };
+        Ok(Self { encrypt, transmitted: Hasher::new(plan.terms.suite.hash()), position: 0 })
+    }
+
+    pub fn resume(plan: &SealPlan, checkpoint: &BackCheckpoint) -> Result<Self, CheckpointError> {
+        let encrypt = match (&checkpoint.encrypt, plan.terms.services.encrypt) {
+            (Some(state), true) => Some(EncryptLayer::resume(plan, state)?),
+            (None, false) => None,
+            _ => return Err(CheckpointError::Foreign),
+        };
+        Ok(Self {
+            encrypt,
+            transmitted: Hasher::resume(&checkpoint.transmitted)?,
+            position: checkpoint.position,
+        })
+    }
+
+    pub fn pull(&mut self, middle: &mut dyn Middle, out: &mut [u8]) -> Result<usize, Misuse> {
+        let written = match &mut self.encrypt {
+            Some(encrypt) => encrypt.pull(middle, out)?,
+            None => {
+                // Nobody asks for units; they are only there for segments of ciphertext.
+                let _ = middle.next_unit();
+                middle.read(out)?
+            }
+        };
+        self.transmitted.update(&out[..written]);
+        self.position += written as u64;
+        Ok(written)
+    }
+
+    pub fn is_between_units(&self) -> bool {
+        self.encrypt.as_ref().is_none_or(EncryptLayer::is_between_units)
+    }
+
+    pub fn is_done(&self) -> bool {
+        self.encrypt.as_ref().is_none_or(EncryptLayer::is_done)
+    }
+
+    pub fn checkpoint(&self, plan: [u8; 8], pack: Option<super::checkpoint::PackState>) -> BackCheckpoint {
+        BackCheckpoint {
+            plan,
+            pack,
+            encrypt: self.encrypt.as_ref().map(EncryptLayer::state),
+            transmitted: self.transmitted.midstate(),
+            position: self.position,
+        }
+    }
+}
