@@ -11,7 +11,7 @@ use aws_lc_rs::rsa::{
     OaepPrivateDecryptingKey, Pkcs1PrivateDecryptingKey, PrivateDecryptingKey,
 };
 use aws_lc_rs::{rand, signature};
-use pkcs8::{EncryptedPrivateKeyInfoRef, PrivateKeyInfoRef};
+use pkcs8::{EncodePrivateKey as _, EncryptedPrivateKeyInfoRef, PrivateKeyInfoRef};
 use rsa::traits::{PublicKeyParts, SignatureScheme as _};
 use rsa::{Oaep, Pkcs1v15Encrypt, Pkcs1v15Sign, Pss, RsaPrivateKey};
 use zeroize::Zeroizing;
@@ -43,7 +43,7 @@ impl PrivateKey {
             return Self::from_der(octets, passphrase);
         }
         let text = std::str::from_utf8(octets).map_err(|_| unreadable("the file is not text"))?;
-        let (_, document) = pkcs8::SecretDocument::from_pem(text).map_err(|error| unreadable(&error))?;
+        let (_, document) = pkcs8::SecretDocument::from_pem(text).map_err(unreadable)?;
         Self::from_der(document.as_bytes(), passphrase)
     }
 
@@ -59,7 +59,7 @@ impl PrivateKey {
     }
 
     fn from_plain_der(der: &[u8]) -> Result<Self, Misuse> {
-        let info = PrivateKeyInfoRef::try_from(der).map_err(|error| unreadable(&error))?;
+        let info = PrivateKeyInfoRef::try_from(der).map_err(unreadable)?;
         let key = RsaPrivateKey::try_from(info).map_err(|_| Misuse::KeyKind)?;
         let bits = usize::try_from(key.n().bits()).unwrap_or(usize::MAX);
         if !(RSA_BITS_MIN..=RSA_BITS_MAX).contains(&bits) {
@@ -73,6 +73,17 @@ impl PrivateKey {
             oaep: OaepPrivateDecryptingKey::new(decrypting()?).map_err(|_| Misuse::KeyKind)?,
             secret: Zeroizing::new(HashAlgorithm::Sha512.hash(der).as_bytes().to_vec()),
         })))
+    }
+
+    /// The key as PKCS#8 in DER, not encrypted: for TLS, which wants it whole.
+    pub fn to_pkcs8_der(&self) -> Result<Zeroizing<Vec<u8>>, Misuse> {
+        let document = self.0.key.to_pkcs8_der().map_err(|error| Misuse::Encoding(error.to_string()))?;
+        Ok(document.to_bytes())
+    }
+
+    /// Bits of the modulus.
+    pub fn modulus_bits(&self) -> usize {
+        usize::try_from(self.0.key.n().bits()).unwrap_or(usize::MAX)
     }
 
     /// Whether the certificate has the public half of this key.
@@ -277,6 +288,6 @@ fn pss<D: digest::Digest>() -> Pss<D> {
     Pss { blinded: false, digest: D::new(), salt_len: None }
 }
 
-fn unreadable(error: impl ToString + Copy) -> Misuse {
+fn unreadable(error: impl ToString) -> Misuse {
     Misuse::PrivateKey(error.to_string())
 }

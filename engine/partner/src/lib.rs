@@ -4,13 +4,25 @@
 //! column and key.
 
 mod error;
+mod file_terms;
+mod keys;
 mod partner;
 mod session_terms;
 mod station;
+mod tls_terms;
+mod usage;
 mod value;
 
 pub use error::ConfigError;
+pub use file_terms::{
+    FileServices, ReceiveSettings, ReceiveTerms, RefuseWith, SendSettings, SendTerms, ServiceWish,
+};
+pub use keys::{KeyName, KeySettings, Purpose};
 pub use partner::{Partner, PartnerName};
 pub use session_terms::{SessionSettings, SessionTerms};
 pub use station::StationConfig;
-pub use value::{Address, BufferSize, Code, CreditWindow, LevelNumber, Secret};
+pub use tls_terms::{TlsSettings, TlsTerms, Transport};
+pub use usage::Usage;
+pub use value::{
+    Address, BufferSize, Code, CreditWindow, DeflateLevel, Host, LevelNumber, Secret, SuiteNumber,
+};

@@ -7,9 +7,11 @@ use odile_wire::{IdentificationCode, Password};
 use serde::Deserialize;
 
 use crate::error::ConfigError;
+use crate::file_terms::{ReceiveSettings, ReceiveTerms, SendSettings, SendTerms};
 use crate::session_terms::{SessionSettings, SessionTerms};
 use crate::station::StationConfig;
-use crate::value::{Address, Code, Secret};
+use crate::tls_terms::{TlsSettings, TlsTerms, Transport};
+use crate::value::{Address, Code, Host, Secret};
 
 /// A partner's name on this station: the name of its file and of its folders. Letters, digits, `-`, `_`, `.`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,6 +30,14 @@ pub struct Partner {
     pub our_code: IdentificationCode,
     /// Where to call it; none: it calls us.
     pub address: Option<Address>,
+    /// What carries sessions, whoever calls.
+    pub transport: Transport,
+    /// What holds for TLS.
+    pub tls: TlsTerms,
+    /// What holds for files that we send.
+    pub send: SendTerms,
+    /// What holds for files that it sends.
+    pub receive: ReceiveTerms,
     /// What we send as password.
     pub our_password: Password,
     /// What it must send as password; none: any will do.
@@ -48,7 +58,8 @@ struct File {
     code: Code,
     stations: Option<Vec<Code>>,
     our_code: Option<Code>,
-    address: Option<Address>,
+    address: Option<Host>,
+    transport: Option<Transport>,
     our_password: Option<Secret>,
     their_password: Option<Secret>,
     may_send: Option<bool>,
@@ -56,6 +67,12 @@ struct File {
     describe: Option<bool>,
     #[serde(default)]
     session: SessionSettings,
+    #[serde(default)]
+    tls: TlsSettings,
+    #[serde(default)]
+    send: SendSettings,
+    #[serde(default)]
+    receive: ReceiveSettings,
 }
 
 impl Partner {
@@ -71,6 +88,8 @@ impl Partner {
         let wrong = |message: String| ConfigError::about(file, message);
         let session = parsed.session.or(&station.session);
         session.terms().map_err(wrong)?;
+        let transport = parsed.transport.unwrap_or(Transport::Plain);
+        let receive = parsed.receive.or(&station.receive).terms().map_err(wrong)?;
         let code = parsed.code.0;
         let stations: Vec<_> = match parsed.stations {
             Some(stations) if stations.is_empty() => {
@@ -86,7 +105,11 @@ impl Partner {
             code,
             stations,
             our_code: parsed.our_code.map_or(station.code, |code| code.0),
-            address: parsed.address,
+            address: parsed.address.map(|host| host.address(transport.port())),
+            transport,
+            tls: parsed.tls.or(&station.tls).terms(),
+            send: parsed.send.or(&station.send).terms(),
+            receive,
             our_password: parsed.our_password.map_or_else(Password::blank, |secret| secret.0),
             their_password: parsed.their_password.map(|secret| secret.0),
             may_send: parsed.may_send.unwrap_or(true),
@@ -122,14 +145,7 @@ impl FromStr for PartnerName {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if text.is_empty() || text.len() > NAME_MAX || text.starts_with('.') || !text.chars().all(allowed) {
-            return Err(format!(
-                "{text:?} is no partner name: 1 to {NAME_MAX} letters, digits, '-', '_' and '.' are allowed, \
-                 not starting with '.'"
-            ));
-        }
-        Ok(Self(text.to_owned()))
+        checked_name("partner", text).map(Self)
     }
 }
 
@@ -137,6 +153,18 @@ impl fmt::Display for PartnerName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.0)
     }
+}
+
+/// The name of a file or folder that people choose.
+pub(crate) fn checked_name(kind: &str, text: &str) -> Result<String, String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if text.is_empty() || text.len() > NAME_MAX || text.starts_with('.') || !text.chars().all(allowed) {
+        return Err(format!(
+            "{text:?} is no {kind} name: 1 to {NAME_MAX} letters, digits, '-', '_' and '.' are allowed, not \
+             starting with '.'"
+        ));
+    }
+    Ok(text.to_owned())
 }
 
 /// Short enough for every filesystem, with room for endings.

@@ -22,6 +22,8 @@ pub struct SessionSettings {
     pub level_max: Option<LevelNumber>,
     /// Whether runs of equal octets are sent as one.
     pub buffer_compression: Option<bool>,
+    /// Whether both sides must prove who they are (SSIDAUTH, RFC 5024 §4.2.3).
+    pub authentication: Option<bool>,
     /// Seconds to wait for an answer of the peer.
     pub inactivity_seconds: Option<u32>,
     /// Seconds to wait for a connection.
@@ -41,6 +43,8 @@ pub struct SessionTerms {
     pub level_max: Level,
     /// Whether runs of equal octets are sent as one.
     pub buffer_compression: bool,
+    /// Whether both sides must prove who they are.
+    pub authentication: bool,
     /// How long to wait for an answer of the peer.
     pub inactivity: Duration,
     /// How long to wait for a connection.
@@ -56,6 +60,7 @@ impl SessionSettings {
             level_min: self.level_min.or(other.level_min),
             level_max: self.level_max.or(other.level_max),
             buffer_compression: self.buffer_compression.or(other.buffer_compression),
+            authentication: self.authentication.or(other.authentication),
             inactivity_seconds: self.inactivity_seconds.or(other.inactivity_seconds),
             connect_seconds: self.connect_seconds.or(other.connect_seconds),
         }
@@ -72,6 +77,12 @@ impl SessionSettings {
         if level_min > level_max {
             return Err(format!("level_min = {level_min} is above level_max = {level_max}"));
         }
+        let authentication = self.authentication.unwrap_or(false);
+        if authentication && level_max < Level::V2_0 {
+            return Err(format!("authentication = true needs level_max = 5, which is {level_max} here"));
+        }
+        // A peer that speaks an older level could not prove anything: no way around it.
+        let level_min = if authentication { Level::V2_0 } else { level_min };
         let seconds =
             |set: Option<u32>, default: u32| Duration::from_secs(u64::from(set.unwrap_or(default).max(1)));
         Ok(SessionTerms {
@@ -80,6 +91,7 @@ impl SessionSettings {
             level_min,
             level_max,
             buffer_compression: self.buffer_compression.unwrap_or(false),
+            authentication,
             inactivity: seconds(self.inactivity_seconds, DEFAULT_INACTIVITY_SECONDS),
             connect: seconds(self.connect_seconds, DEFAULT_CONNECT_SECONDS),
         })

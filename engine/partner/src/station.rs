@@ -6,7 +6,10 @@ use odile_wire::IdentificationCode;
 use serde::Deserialize;
 
 use crate::error::ConfigError;
+use crate::file_terms::{ReceiveSettings, SendSettings};
+use crate::keys::KeySettings;
 use crate::session_terms::SessionSettings;
+use crate::tls_terms::TlsSettings;
 use crate::value::Code;
 
 /// Our own station.
@@ -14,12 +17,22 @@ use crate::value::Code;
 pub struct StationConfig {
     /// Our Identification Code, in SSID and, unless a partner knows us by another one, in SFID.
     pub code: IdentificationCode,
-    /// Where partners reach us; none: we only call.
+    /// Where partners reach us over plain TCP; none: not so.
     pub listen: Option<SocketAddr>,
+    /// Where partners reach us over TLS; none: not so.
+    pub listen_tls: Option<SocketAddr>,
+    /// Which of our keys serve for what.
+    pub keys: KeySettings,
     /// Seconds that a file in an outbox must have been left alone before it is taken.
     pub outbox_quiet_seconds: u32,
     /// Defaults for all partners.
     pub session: SessionSettings,
+    /// Defaults for all partners.
+    pub tls: TlsSettings,
+    /// Defaults for all partners.
+    pub send: SendSettings,
+    /// Defaults for all partners.
+    pub receive: ReceiveSettings,
 }
 
 #[derive(Deserialize)]
@@ -27,9 +40,18 @@ pub struct StationConfig {
 struct File {
     code: Code,
     listen: Option<SocketAddr>,
+    listen_tls: Option<SocketAddr>,
     outbox_quiet_seconds: Option<u32>,
     #[serde(default)]
+    keys: KeySettings,
+    #[serde(default)]
     session: SessionSettings,
+    #[serde(default)]
+    tls: TlsSettings,
+    #[serde(default)]
+    send: SendSettings,
+    #[serde(default)]
+    receive: ReceiveSettings,
 }
 
 impl StationConfig {
@@ -37,12 +59,20 @@ impl StationConfig {
     pub fn parse(file: &str, text: &str) -> Result<Self, ConfigError> {
         let parsed: File =
             toml::from_str(text).map_err(|error| ConfigError::from_toml(file, text, &error))?;
-        parsed.session.terms().map_err(|message| ConfigError::about(file, message))?;
+        let wrong = |message: String| ConfigError::about(file, message);
+        parsed.session.terms().map_err(wrong)?;
+        parsed.keys.check().map_err(wrong)?;
+        parsed.receive.terms().map_err(wrong)?;
         Ok(Self {
             code: parsed.code.0,
             listen: parsed.listen,
+            listen_tls: parsed.listen_tls,
+            keys: parsed.keys,
             outbox_quiet_seconds: parsed.outbox_quiet_seconds.unwrap_or(DEFAULT_QUIET_SECONDS),
             session: parsed.session,
+            tls: parsed.tls,
+            send: parsed.send,
+            receive: parsed.receive,
         })
     }
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use odile_envelope::Suite;
+use odile_envelope::deflate::CompressionLevel;
 use odile_wire::{BUFFER_SIZE_MAX, BUFFER_SIZE_MIN, CREDIT_MAX, IdentificationCode, Level, Password};
 use serde::Deserialize;
 
@@ -31,15 +33,34 @@ pub struct Code(pub IdentificationCode);
 #[serde(try_from = "String")]
 pub struct Secret(pub Password);
 
-/// Where a partner is called: `host:port`, or `host` for the usual port.
+/// Where a partner is called: `host:port`, or `host` for the usual port of its transport.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
 #[serde(try_from = "String")]
+pub struct Host {
+    /// A name or an IP address (IPv6 in brackets in the text form only).
+    pub host: String,
+    /// TCP port; none: the usual one.
+    pub port: Option<u16>,
+}
+
+/// Where a partner is called.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Address {
     /// A name or an IP address (IPv6 in brackets in the text form only).
     pub host: String,
     /// TCP port.
     pub port: u16,
 }
+
+/// A cipher suite: 1 to 10.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "i64")]
+pub struct SuiteNumber(Suite);
+
+/// How hard to compress: 1 to 12.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "i64")]
+pub struct DeflateLevel(CompressionLevel);
 
 impl BufferSize {
     /// The size in octets.
@@ -119,11 +140,56 @@ impl TryFrom<String> for Secret {
     }
 }
 
-impl FromStr for Address {
+impl SuiteNumber {
+    /// The suite.
+    pub const fn suite(self) -> Suite {
+        self.0
+    }
+}
+
+impl TryFrom<i64> for SuiteNumber {
+    type Error = String;
+
+    fn try_from(number: i64) -> Result<Self, String> {
+        u8::try_from(number)
+            .ok()
+            .and_then(Suite::from_code)
+            .map(Self)
+            .ok_or_else(|| format!("{number} is no cipher suite: 1 to 10 exist"))
+    }
+}
+
+impl DeflateLevel {
+    /// The level.
+    pub const fn level(self) -> CompressionLevel {
+        self.0
+    }
+}
+
+impl TryFrom<i64> for DeflateLevel {
+    type Error = String;
+
+    fn try_from(number: i64) -> Result<Self, String> {
+        u8::try_from(number)
+            .ok()
+            .and_then(|level| CompressionLevel::new(level).ok())
+            .map(Self)
+            .ok_or_else(|| format!("{number} is no compression level: 1 (fast) to 12 (small) exist"))
+    }
+}
+
+impl Host {
+    /// With the port to use if none was given.
+    pub fn address(self, usual_port: u16) -> Address {
+        Address { host: self.host, port: self.port.unwrap_or(usual_port) }
+    }
+}
+
+impl FromStr for Host {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is no address: give host:port, such as oftp.example.com:3305");
+        let wrong = || format!("{text:?} is no address: give host:port, such as oftp.example.com:6619");
         let (host, port) = match text.strip_prefix('[') {
             Some(rest) => {
                 let (host, port) = rest.split_once(']').ok_or_else(wrong)?;
@@ -134,15 +200,15 @@ impl FromStr for Address {
                 None => (text, None),
             },
         };
-        let port = port.map_or(Ok(PLAIN_PORT), |port| port.parse().map_err(|_| wrong()))?;
-        if host.is_empty() || host.contains(char::is_whitespace) || port == 0 {
+        let port = port.map(|port| port.parse::<u16>().map_err(|_| wrong())).transpose()?;
+        if host.is_empty() || host.contains(char::is_whitespace) || port == Some(0) {
             return Err(wrong());
         }
         Ok(Self { host: host.to_owned(), port })
     }
 }
 
-impl TryFrom<String> for Address {
+impl TryFrom<String> for Host {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
@@ -160,5 +226,16 @@ impl fmt::Display for Address {
     }
 }
 
-/// OFTP over plain TCP (RFC 5024 §2.4).
-const PLAIN_PORT: u16 = 3305;
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]", self.host)?;
+        } else {
+            f.write_str(&self.host)?;
+        }
+        match self.port {
+            Some(port) => write!(f, ":{port}"),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! Station and partner files: what is taken, and what a mistake is answered with.
 
-use odile_partner::{Partner, SessionSettings, StationConfig};
+use odile_envelope::Suite;
+use odile_partner::{Partner, ServiceWish, SessionSettings, StationConfig, Transport, Usage};
 use odile_wire::{Level, Password};
 
 const STATION: &str = "code = \"O0013000001ODILE\"\nlisten = \"127.0.0.1:3305\"\n[session]\ncredit = 64\n";
@@ -77,15 +78,86 @@ fn partner_names_are_safe_as_file_names() {
 
 #[test]
 fn addresses_may_be_names_and_numbers() {
-    for (text, shown) in [
-        ("host", "host:3305"),
-        ("10.0.0.1:99", "10.0.0.1:99"),
-        ("[::1]:33", "[::1]:33"),
-        ("[::1]", "[::1]:3305"),
+    for (text, plain, tls) in [
+        ("host", "host:3305", "host:6619"),
+        ("10.0.0.1:99", "10.0.0.1:99", "10.0.0.1:99"),
+        ("[::1]:33", "[::1]:33", "[::1]:33"),
+        ("[::1]", "[::1]:3305", "[::1]:6619"),
     ] {
-        assert_eq!(text.parse::<odile_partner::Address>().unwrap().to_string(), shown);
+        let host = text.parse::<odile_partner::Host>().unwrap();
+        assert_eq!(host.to_string(), text);
+        assert_eq!(host.clone().address(Transport::Plain.port()).to_string(), plain);
+        assert_eq!(host.address(Transport::Tls.port()).to_string(), tls);
     }
     for text in ["", ":1", "a b", "host:x", "[::1", "::1"] {
-        assert!(text.parse::<odile_partner::Address>().is_err(), "{text:?}");
+        assert!(text.parse::<odile_partner::Host>().is_err(), "{text:?}");
+    }
+}
+
+#[test]
+fn services_come_from_the_partner_first_and_then_from_the_station() {
+    let station = "code = \"X\"\n[send]\nsuite = 6\nsign = \"required\"\n[receive]\nencrypt = \"required\"\n";
+    let station = StationConfig::parse("station.toml", station).unwrap();
+    let text = "code = \"Y\"\ntransport = \"tls\"\naddress = \"y.example\"\n[send]\nsign = \"forbidden\"\n\
+                compress = \"preferred\"\n[receive]\nsuites = [2, 4]\n[tls]\nhost_name_check = false\n";
+    let partner = Partner::parse("Y".parse().unwrap(), "Y.toml", text, &station).unwrap();
+    assert_eq!(partner.address.as_ref().unwrap().port, 6619);
+    assert_eq!(partner.send.suite, Suite::S06);
+    assert_eq!((partner.send.sign, partner.send.compress), (Usage::Forbidden, Usage::Preferred));
+    assert_eq!(partner.receive.encrypt, Usage::Required);
+    assert_eq!(partner.receive.suites, [Suite::S02, Suite::S04]);
+    assert!(!partner.tls.host_name_check);
+}
+
+#[test]
+fn a_wish_is_granted_within_the_terms() {
+    let partner = partner(
+        "code = \"X\"\n[send]\nsign = \"required\"\ncompress = \"preferred\"\nencrypt = \"forbidden\"\n",
+    )
+    .unwrap();
+    let granted = partner.send.decide(&ServiceWish::default()).unwrap();
+    let services = granted.services;
+    assert_eq!((services.sign, services.compress, services.encrypt), (true, true, false));
+    assert!(!granted.signed_receipt && !granted.is_plain());
+    let no = |sign, encrypt| {
+        let wish = ServiceWish { sign, encrypt, ..ServiceWish::default() };
+        partner.send.decide(&wish).unwrap_err()
+    };
+    assert_eq!(no(Some(false), None), "[send] sign = \"required\" for this partner");
+    assert_eq!(no(None, Some(true)), "[send] encrypt = \"forbidden\" for this partner");
+    let uncompressed = ServiceWish { compress: Some(false), ..ServiceWish::default() };
+    assert!(!partner.send.decide(&uncompressed).unwrap().services.compress);
+}
+
+#[test]
+fn authentication_leaves_no_way_around_it() {
+    let secure = partner("code = \"X\"\n[session]\nauthentication = true\n").unwrap();
+    let terms = secure.terms(&SessionSettings::default()).unwrap();
+    assert!(terms.authentication);
+    assert_eq!(terms.level_min, Level::V2_0, "older levels know no authentication");
+    let error = partner("code = \"X\"\n[session]\nauthentication = true\nlevel_max = 4\n").unwrap_err();
+    assert!(error.contains("needs level_max = 5"), "{error}");
+}
+
+#[test]
+fn mistakes_in_the_terms_are_named() {
+    for (text, part) in [
+        ("[send]\nsuite = 11\n", "1 to 10"),
+        ("[send]\ncompression_level = 0\n", "1 (fast) to 12"),
+        ("[send]\nsign = \"maybe\"\n", "maybe"),
+        ("[receive]\ncompress = \"required\"\n", "cannot be told"),
+        ("[receive]\nsuites = []\nsign = \"required\"\n", "at least one"),
+        ("transport = \"ssl\"\n", "ssl"),
+        ("[tls]\nhostname_check = true\n", "hostname_check"),
+    ] {
+        let error = partner(&format!("code = \"X\"\n{text}")).unwrap_err();
+        assert!(error.contains(part), "{text:?} gave {error}");
+    }
+    for text in [
+        "code = \"X\"\n[keys]\ntls = \"../x\"\n",
+        "code = \"X\"\n[keys]\npassphrase_file = \"/a\"\npassphrase_credential = \"b\"\n",
+        "code = \"X\"\n[keys]\npassphrase_credential = \"../b\"\n",
+    ] {
+        assert!(StationConfig::parse("station.toml", text).is_err(), "{text:?}");
     }
 }

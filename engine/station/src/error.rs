@@ -33,6 +33,31 @@ pub enum StationError {
         /// The file.
         path: PathBuf,
     },
+    /// A private key or a passphrase can be read by others.
+    #[error("{} is secret and can be read by others: chmod 600 {}", path.display(), path.display())]
+    ExposedKey {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A private key cannot be used.
+    #[error("{}: {text}", path.display())]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        text: String,
+    },
+    /// A certificate cannot be used.
+    #[error("{}: {text}", path.display())]
+    Certificate {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        text: String,
+    },
+    /// TLS cannot be set up.
+    #[error(transparent)]
+    Tls(#[from] odile_tls::TlsError),
     /// The spool is on another filesystem than the inbox.
     #[error(
         "{} and {} are on different filesystems: received files could not be moved in one step; put both on one",
@@ -98,6 +123,10 @@ impl StationError {
                 | Self::Config(_)
                 | Self::Contradiction(_)
                 | Self::Exposed { .. }
+                | Self::ExposedKey { .. }
+                | Self::Key { .. }
+                | Self::Certificate { .. }
+                | Self::Tls(_)
                 | Self::SpoolElsewhere { .. }
                 | Self::UnknownPartner { .. }
         )

@@ -23,6 +23,7 @@ use odile_partner::{Partner, PartnerName, StationConfig};
 use odile_wire::IdentificationCode;
 
 use crate::error::StationError;
+use crate::keyring::PartnerCertificates;
 
 /// The folder of a station.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub struct Configuration {
     pub station: StationConfig,
     /// Our partners, by name.
     pub partners: BTreeMap<PartnerName, Arc<Partner>>,
+    /// Their certificates.
+    pub certificates: BTreeMap<PartnerName, Arc<PartnerCertificates>>,
 }
 
 /// Held by the process that runs a station; the lock goes when it ends, however it ends.
@@ -102,7 +105,12 @@ impl Home {
             refuse_exposed(&file, &partner)?;
             partners.insert(name, Arc::new(partner));
         }
-        let configuration = Configuration { station, partners };
+        let mut certificates = BTreeMap::new();
+        for name in partners.keys() {
+            let read = PartnerCertificates::read(&self.certificates(name))?;
+            certificates.insert(name.clone(), Arc::new(read));
+        }
+        let configuration = Configuration { station, partners, certificates };
         configuration.check()?;
         Ok(configuration)
     }
@@ -137,7 +145,7 @@ impl Home {
     }
 
     fn make_folders(&self) -> Result<(), StationError> {
-        for name in ["partners", "keys", "outbox", "inbox", "spool"] {
+        for name in ["partners", "keys", "certificates", "outbox", "inbox", "spool"] {
             make_folder(&self.root.join(name))?;
         }
         Ok(())
@@ -186,6 +194,16 @@ impl Home {
         self.root.join("outbox").join(name.as_str())
     }
 
+    /// `keys`.
+    pub fn keys(&self) -> PathBuf {
+        self.root.join("keys")
+    }
+
+    /// `certificates/NAME`.
+    pub fn certificates(&self, name: &PartnerName) -> PathBuf {
+        self.root.join("certificates").join(name.as_str())
+    }
+
     /// `spool`.
     pub fn spool(&self) -> PathBuf {
         self.root.join("spool")
@@ -212,6 +230,11 @@ impl Configuration {
     /// The partner that introduces itself with this code.
     pub fn partner_with_code(&self, code: &IdentificationCode) -> Option<&Arc<Partner>> {
         self.partners.values().find(|partner| partner.code == *code)
+    }
+
+    /// The certificates of a partner.
+    pub fn certificates(&self, name: &PartnerName) -> Arc<PartnerCertificates> {
+        self.certificates.get(name).cloned().unwrap_or_default()
     }
 
     fn known(&self) -> String {

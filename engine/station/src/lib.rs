@@ -16,6 +16,7 @@ mod enqueue;
 mod error;
 mod event;
 mod home;
+pub mod keyring;
 mod landing;
 mod ledger;
 mod link;
@@ -36,6 +37,7 @@ pub use progress::{Progress, ProgressBoard};
 pub use station::{Calls, Handle, Station};
 
 pub use odile_catalog as catalog;
+pub use odile_envelope as envelope;
 pub use odile_partner as partner;
 pub use odile_transfer::{NameError, checked_dataset_name, dataset_name_from};
 pub use odile_uring::{

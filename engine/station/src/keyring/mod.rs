@@ -1,0 +1,20 @@
+//! Keys and certificates of a home: ours, and those of our partners.
+//!
+//! ```text
+//! keys/NAME.key                         a private key of ours: PKCS#8, PEM, mode 0600, with or without a passphrase
+//! keys/NAME.crt                         its certificate, then the chain up to its authority: PEM
+//! certificates/PARTNER/shared/*         certificates of the partner for every purpose
+//! certificates/PARTNER/PURPOSE/*        for one purpose: tls, authentication, signing, encryption
+//! certificates/PARTNER/authority/*      authorities whose TLS certificates are trusted for this partner
+//! ```
+//!
+//! Every certificate in a folder counts: while a partner changes its certificate, the old and the new one lie side by
+//! side. What is encrypted goes to the one that is valid now and began last.
+
+mod certificate_file;
+mod own;
+mod partner_certificates;
+
+pub use certificate_file::CertificateFile;
+pub use own::{Keyring, OwnKey};
+pub use partner_certificates::{AUTHORITY_FOLDER, PartnerCertificates, SHARED_FOLDER};
