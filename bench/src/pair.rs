@@ -7,7 +7,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use odile_station::{Calls, Event, EventSink, Home, Options, SendRequest, Station, Target};
+use odile_station::{Calls, Event, EventSink, Home, Listen, Options, SendRequest, Station, Target};
 use tempfile::TempDir;
 
 /// A sending and a receiving station. They stop when dropped.
@@ -41,8 +41,9 @@ impl Pair {
         let name = |name: &str| name.parse().expect("a valid name");
         beta.add_partner(&name("alpha"), "code = \"O0013ALPHA\"").expect("a valid partner");
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-        let receiver = Station::start(beta.clone(), options(1, target), Some(loopback), Calls::All, quiet())
-            .expect("the receiver starts");
+        let receiver =
+            Station::start(beta.clone(), options(1, target), Listen::plain(loopback), Calls::All, quiet())
+                .expect("the receiver starts");
         let address = receiver.handle().address().expect("it listens");
         let partner = format!("code = \"O0013BETA\"\naddress = \"{address}\"");
         alpha.add_partner(&name("beta"), &partner).expect("a valid partner");
@@ -57,7 +58,7 @@ impl Pair {
             // The benchmark has ended if nobody listens.
             let _ = told.lock().unwrap_or_else(PoisonError::into_inner).send(event.clone());
         });
-        let sender = Station::start(alpha, options(0, Target::Inbox), None, Calls::All, sink)
+        let sender = Station::start(alpha, options(0, Target::Inbox), Listen::NOWHERE, Calls::All, sink)
             .expect("the sender starts");
         Self { sender, _receiver: receiver, events, sessions, receiver_home: beta, _folder: folder }
     }

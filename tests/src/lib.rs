@@ -2,6 +2,8 @@
 
 pub mod faults;
 pub mod fuzz;
+pub mod fuzz_envelope;
 pub mod peer;
+pub mod pki;
 pub mod scene;
 pub mod station;

@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use odile_station::{Calls, Event, Handle, Home, Options, SendRequest, Station};
+use odile_station::{Calls, Event, Handle, Home, Listen, Options, SendRequest, Station};
 use tempfile::TempDir;
+
+use crate::pki::issued;
 
 /// A station with a home of its own, which goes with it.
 pub struct TestStation {
@@ -78,14 +80,22 @@ impl TestStation {
 
     /// Starts it with these options.
     pub fn start_with(&mut self, options: Options) -> SocketAddr {
+        self.start_at(options, Listen::plain(LOOPBACK));
+        self.handle().address().expect("it listens")
+    }
+
+    /// Starts it, listening with TLS at a port of its own, and without at another; gives the former.
+    pub fn start_secure(&mut self, options: Options) -> SocketAddr {
+        self.start_at(options, Listen { plain: Some(LOOPBACK), tls: Some(LOOPBACK) });
+        self.handle().tls_address().expect("it listens")
+    }
+
+    fn start_at(&mut self, options: Options, listen: Listen) {
         let events = self.events.clone();
         let sink = Arc::new(move |event: &Event| events.push(event.clone()));
-        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-        let station = Station::start(self.home.clone(), options, Some(loopback), Calls::All, sink)
-            .expect("the station starts");
-        let address = station.handle().address().expect("it listens");
+        let station =
+            Station::start(self.home.clone(), options, listen, Calls::All, sink).expect("the station starts");
         self.station = Some(station);
-        address
     }
 
     /// Stops it; the home stays.
@@ -171,10 +181,27 @@ pub fn pair_with(terms: &str, ours: Options, theirs: Options) -> (TestStation, T
     (alpha, beta)
 }
 
+/// The same over TLS: each has a key, and the other's certificate for everything. `ours` and `theirs` are more text
+/// for the partner files of the first and of the second.
+pub fn secure_pair(ours: &str, theirs: &str) -> (TestStation, TestStation) {
+    let (mut alpha, mut beta) = (TestStation::new("O0013ALPHA"), TestStation::new("O0013BETA"));
+    alpha.give_key(&issued("alpha"));
+    beta.give_key(&issued("beta"));
+    beta.add_partner("alpha", &format!("code = \"O0013ALPHA\"\ntransport = \"tls\"\n{theirs}"));
+    beta.give_certificate("alpha", "shared", &issued("alpha"));
+    let address = beta.start_secure(options());
+    let partner = format!("code = \"O0013BETA\"\naddress = \"{address}\"\ntransport = \"tls\"\n{ours}");
+    alpha.add_partner("beta", &partner);
+    alpha.give_certificate("beta", "shared", &issued("beta"));
+    alpha.start_secure(options());
+    (alpha, beta)
+}
+
 /// Small and unpinned: many tests run beside each other.
 pub fn options() -> Options {
     Options { pool_blocks: 8, workers: 1, ..Options::default() }
 }
 
+const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 /// How long a test waits for what must happen: only broken code gets there.
 pub const PATIENCE: Duration = Duration::from_secs(60);

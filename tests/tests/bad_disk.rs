@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use odile_station::{Calls, Event, Home, Operation, Options, SendRequest, Station, StationError};
+use odile_station::{Calls, Event, Home, Listen, Operation, Options, SendRequest, Station, StationError};
 use odile_tests::faults::{EIO, ENOSPC, FailAlways, FailOnce};
 use odile_tests::station::{PATIENCE, TestStation, options, pair, pair_with};
 
@@ -191,7 +191,7 @@ fn an_outbox_file_that_is_still_being_written_is_left_alone() {
 
 fn start(home: &Home) -> Result<Station, StationError> {
     let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-    Station::start(home.clone(), options(), Some(loopback), Calls::All, Arc::new(|_: &Event| {}))
+    Station::start(home.clone(), options(), Listen::plain(loopback), Calls::All, Arc::new(|_: &Event| {}))
 }
 
 fn start_error(home: &Home) -> String {

@@ -5,26 +5,48 @@
 
 use std::path::Path;
 
-use odile_tests::fuzz;
+use odile_tests::{fuzz, fuzz_envelope};
 
 const RUNS: u64 = 30_000;
+/// Each run does some operations with RSA keys.
+const RUNS_WITH_KEYS: u64 = 3_000;
 
 #[test]
 fn mutated_commands_keep_their_invariants() {
-    run("command", fuzz::command);
+    run("command", RUNS, fuzz::command);
 }
 
 #[test]
 fn mutated_streams_keep_their_invariants() {
-    run("stream", fuzz::stream);
+    run("stream", RUNS, fuzz::stream);
 }
 
 #[test]
 fn mutated_data_keeps_its_invariants() {
-    run("data", fuzz::data);
+    run("data", RUNS, fuzz::data);
 }
 
-fn run(target: &str, body: fn(&[u8])) {
+#[test]
+fn mutated_envelopes_keep_their_invariants() {
+    run("ber", RUNS_WITH_KEYS, fuzz_envelope::ber);
+}
+
+#[test]
+fn damaged_envelopes_keep_their_invariants() {
+    run("envelope", RUNS_WITH_KEYS, fuzz_envelope::envelope);
+}
+
+#[test]
+fn damaged_messages_keep_their_invariants() {
+    run("message", RUNS_WITH_KEYS, fuzz_envelope::message);
+}
+
+#[test]
+fn damaged_checkpoints_keep_their_invariants() {
+    run("checkpoint", RUNS_WITH_KEYS, fuzz_envelope::checkpoint);
+}
+
+fn run(target: &str, runs: u64, body: fn(&[u8])) {
     let seeds = seeds(target);
     for seed in &seeds {
         body(seed);
@@ -33,7 +55,7 @@ fn run(target: &str, body: fn(&[u8])) {
     let seed = number("ODILE_FUZZ_SEED").unwrap_or(u64::try_from(now).unwrap());
     println!("{target}: ODILE_FUZZ_SEED={seed}");
     let mut random = Random(seed);
-    for run in 0..number("ODILE_FUZZ_RUNS").unwrap_or(RUNS) {
+    for run in 0..number("ODILE_FUZZ_RUNS").unwrap_or(runs) {
         let input = mutated(&seeds, &mut random);
         let result = std::panic::catch_unwind(|| body(&input));
         assert!(result.is_ok(), "{target}: run {run} with seed {seed}: {}", input.escape_ascii());

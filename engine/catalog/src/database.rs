@@ -55,17 +55,7 @@ impl Catalog {
     /// [`CatalogError::Corrupt`] with what was found first.
     pub fn check(&self) -> Result<(), CatalogError> {
         self.check_pages("integrity_check").map_err(|failure| failure.at(&self.path, "check"))?;
-        self.read("check", |connection| {
-            let mut statement = connection.prepare_cached("PRAGMA foreign_key_check")?;
-            let mut rows = statement.query([])?;
-            match rows.next()? {
-                None => Ok(()),
-                Some(row) => {
-                    let table: String = row.get(0)?;
-                    Err(self.corrupt(format!("a row of table {table} refers to one that is missing")).into())
-                }
-            }
-        })
+        self.read("check", |connection| refuse_missing_references(&self.path, connection))
     }
 
     /// Runs `work` in one transaction, which is committed and on disk when this returns `Ok`, and never happened
@@ -121,11 +111,7 @@ impl Catalog {
         if !is_fresh && application != APPLICATION_ID {
             return Err(self.corrupt("it is a database of another program".to_owned()).into());
         }
-        if found > SCHEMA_VERSION {
-            let path = self.path.clone();
-            return Err(CatalogError::NewerSchema { path, found, known: SCHEMA_VERSION }.into());
-        }
-        Ok(())
+        refuse_newer(&self.path, found)
     }
 
     /// `pragma`: `quick_check` or `integrity_check`.
@@ -147,22 +133,31 @@ impl Catalog {
         .into())
     }
 
+    /// Takes the steps that the file still lacks, all or none.
     fn migrate(&mut self) -> Result<(), CatalogError> {
-        if read_version(&self.connection)
-            .map_err(|error| CatalogError::from_sql(&self.path, "read the schema version of", error))?
-            == SCHEMA_VERSION
-        {
+        let path = self.path.clone();
+        let failed = |error| CatalogError::from_sql(&path, "migrate", error);
+        if read_version(&self.connection).map_err(failed)? == SCHEMA_VERSION {
             return Ok(());
         }
+        // Tables that others refer to are made anew; SQLite ignores this pragma within a transaction.
+        self.connection.pragma_update(None, "foreign_keys", false).map_err(failed)?;
         self.write("migrate", |tx| {
             // Asked again, now under the lock: another process may have been faster.
-            if read_version(tx)? == 0 {
-                tx.execute_batch(SCHEMA_1)?;
-                tx.pragma_update(None, "application_id", APPLICATION_ID)?;
-                tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+            let found = read_version(tx)?;
+            refuse_newer(&path, found)?;
+            // Before the steps too: they could hide what was missing.
+            refuse_missing_references(&path, tx)?;
+            for (version, step) in STEPS {
+                if version > found {
+                    tx.execute_batch(step)?;
+                    tx.pragma_update(None, "user_version", version)?;
+                }
             }
-            Ok(())
-        })
+            tx.pragma_update(None, "application_id", APPLICATION_ID)?;
+            refuse_missing_references(&path, tx)
+        })?;
+        self.connection.pragma_update(None, "foreign_keys", true).map_err(failed)
     }
 
     fn corrupt(&self, detail: String) -> CatalogError {
@@ -172,6 +167,22 @@ impl Catalog {
 
 fn read_version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+fn refuse_newer(path: &Path, found: i64) -> Result<(), Failure> {
+    if found <= SCHEMA_VERSION {
+        return Ok(());
+    }
+    Err(CatalogError::NewerSchema { path: path.to_path_buf(), found, known: SCHEMA_VERSION }.into())
+}
+
+fn refuse_missing_references(path: &Path, connection: &Connection) -> Result<(), Failure> {
+    let mut statement = connection.prepare("PRAGMA foreign_key_check")?;
+    let mut rows = statement.query([])?;
+    let Some(row) = rows.next()? else { return Ok(()) };
+    let table: String = row.get(0)?;
+    let detail = format!("a row of table {table} refers to one that is missing");
+    Err(CatalogError::Corrupt { path: path.to_path_buf(), detail }.into())
 }
 
 /// Makes the file if there is none, and takes it away from group and others.
@@ -212,7 +223,9 @@ const FILE_MODE: u32 = 0o600;
 /// `ODIL`: tells a catalog from databases of other programs.
 const APPLICATION_ID: i64 = 0x4F44_494C;
 
-/// The version that [`Catalog::open`] brings a file to. A change of the schema adds a step to `migrate`.
-pub(crate) const SCHEMA_VERSION: i64 = 1;
+/// Each version with what makes it of the one before. A change of the schema adds a step; what was released is never
+/// touched again, because files made by it are out there.
+const STEPS: [(i64, &str); 2] = [(1, include_str!("schema_1.sql")), (2, include_str!("schema_2.sql"))];
 
-const SCHEMA_1: &str = include_str!("schema_1.sql");
+/// The version that [`Catalog::open`] brings a file to.
+pub(crate) const SCHEMA_VERSION: i64 = STEPS[STEPS.len() - 1].0;

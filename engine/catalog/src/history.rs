@@ -10,6 +10,7 @@ use crate::event::{self, Event};
 use crate::inbound::{self, Inbound};
 use crate::outbound::{self, Outbound};
 use crate::receipt::{self, ReceiptSummary};
+use crate::services::Services;
 use crate::transfer_ref::TransferRef;
 
 /// Which part of the history is wanted.
@@ -45,6 +46,8 @@ pub struct HistoryEntry {
     pub originator: String,
     /// SFIDDEST.
     pub destination: String,
+    /// What is done to it on its way, and whether its receipt must be signed.
+    pub services: Services,
     /// Where it stands.
     pub state: String,
     /// Why it stands there; may be empty.
@@ -143,6 +146,7 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<HistoryEntry> {
         time: file.time.to_string(),
         originator: file.originator.to_string(),
         destination: file.destination.to_string(),
+        services: Services::from_row(row)?,
         state: row.get("state")?,
         detail: row.get("detail")?,
         octets: column::unsigned(row, "octets")?,
@@ -154,8 +158,8 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<HistoryEntry> {
 
 const OUTBOUND: &str =
     "SELECT 'S' AS direction, id, partner, dataset_name, date, time, destination, originator,
-    state, detail, source_bytes AS octets, source AS path, created_ms, changed_ms FROM outbound";
+    security, suite, compression, signed_receipt, state, detail, source_bytes AS octets, source AS path, created_ms, changed_ms FROM outbound";
 
 const INBOUND: &str =
     "SELECT 'R' AS direction, id, partner, dataset_name, date, time, destination, originator,
-    state, detail, octets, CAST(final_path AS BLOB) AS path, created_ms, changed_ms FROM inbound";
+    security, suite, compression, signed_receipt, state, detail, octets, CAST(final_path AS BLOB) AS path, created_ms, changed_ms FROM inbound";

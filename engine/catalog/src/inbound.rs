@@ -21,8 +21,10 @@ use crate::error::{CatalogError, Failure};
 use crate::event;
 use crate::json;
 use crate::receipt::{self, NewReceipt, ReceiptKind};
+use crate::services::Services;
 use crate::state::InboundState;
 use crate::transfer_ref::TransferRef;
+use crate::transmitted::Transmitted;
 
 /// A file that a partner offers, before it has a number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +45,25 @@ pub struct NewInbound {
     pub description: VariableText,
     /// Name of the `.part` file in the spool.
     pub part_name: String,
+    /// What was done to it on its way, and whether its receipt must be signed, as announced.
+    pub services: Services,
+}
+
+/// A complete file that is about to be renamed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Landing {
+    /// Where it will be.
+    pub final_path: String,
+    /// Octets of the complete file.
+    pub octets: u64,
+    /// Records of the complete file, for F and V.
+    pub records: u64,
+    /// Digest of the complete file, if one was made.
+    pub digest: Option<String>,
+    /// The stream as it came: what a signed receipt vouches for.
+    pub transmitted: Option<Transmitted>,
+    /// Who signed the content, in one line; `None` if nobody did.
+    pub signer: Option<String>,
 }
 
 /// A file received, as the catalog has it.
@@ -71,6 +92,8 @@ pub struct Inbound {
     pub description: VariableText,
     /// Name of the `.part` file in the spool.
     pub part_name: String,
+    /// What was done to it on its way, and whether its receipt must be signed, as announced.
+    pub services: Services,
     /// Where it stands.
     pub state: InboundState,
     /// Why it stands there; may be empty.
@@ -83,6 +106,10 @@ pub struct Inbound {
     pub records: u64,
     /// Digest of the complete file, if one was made.
     pub digest: Option<String>,
+    /// The stream as it came, if that was noted at [`InboundState::Landing`].
+    pub transmitted: Option<Transmitted>,
+    /// Who signed the content, in one line; `None` if nobody did, or until [`InboundState::Landing`].
+    pub signer: Option<String>,
     /// When it was first offered, in unix milliseconds.
     pub created_ms: i64,
     /// When anything of it last changed, in unix milliseconds.
@@ -109,6 +136,7 @@ impl Catalog {
     /// [`CatalogError::AlreadyKnown`] if the file is `Landing` or `Received`: a duplicate.
     pub fn begin_inbound(&mut self, new: &NewInbound, now_ms: i64) -> Result<Inbound, CatalogError> {
         let announced_blocks = column::signed("file size", new.announced_blocks)?;
+        new.services.require_storable()?;
         self.write("begin a received file in", |tx| {
             let (id, line) = match find_key(tx, &new.partner, &new.file)? {
                 None => {
@@ -130,27 +158,36 @@ impl Catalog {
         })
     }
 
-    /// All octets are synced and verified, and the file is about to be renamed to `final_path`.
-    pub fn landing(
-        &mut self,
-        id: i64,
-        final_path: &str,
-        octets: u64,
-        records: u64,
-        digest: Option<&str>,
-        now_ms: i64,
-    ) -> Result<(), CatalogError> {
-        let octets = column::signed("file size", octets)?;
-        let records = column::signed("record count", records)?;
+    /// All octets are synced and verified, and the file is about to be renamed.
+    pub fn landing(&mut self, id: i64, landing: &Landing, now_ms: i64) -> Result<(), CatalogError> {
+        let octets = column::signed("file size", landing.octets)?;
+        let records = column::signed("record count", landing.records)?;
+        let (transmitted_octets, transmitted_hash) = Transmitted::columns(landing.transmitted.as_ref())?;
         self.write("land a received file in", |tx| {
             require(&existing(tx, id)?, InboundState::Landing)?;
             tx.prepare_cached(
-                "UPDATE inbound SET state = 'landing', detail = '', final_path = ?2, octets = ?3, records = ?4,
-                     digest = ?5, changed_ms = ?6
-                 WHERE id = ?1",
+                "UPDATE inbound SET
+                     state = 'landing', detail = '', final_path = :final_path, octets = :octets,
+                     records = :records, digest = :digest, transmitted_octets = :transmitted_octets,
+                     transmitted_hash = :transmitted_hash, signer = :signer, changed_ms = :now
+                 WHERE id = :id",
             )?
-            .execute(params![id, final_path, octets, records, digest, now_ms])?;
-            let line = format!("landing: {octets} octets as {final_path}");
+            .execute(named_params! {
+                ":final_path": landing.final_path,
+                ":octets": octets,
+                ":records": records,
+                ":digest": landing.digest,
+                ":transmitted_octets": transmitted_octets,
+                ":transmitted_hash": transmitted_hash,
+                ":signer": landing.signer,
+                ":now": now_ms,
+                ":id": id,
+            })?;
+            let mut line = format!("landing: {octets} octets as {}", landing.final_path);
+            if let Some(signer) = &landing.signer {
+                line.push_str(", signed by ");
+                line.push_str(signer);
+            }
             event::append(tx, TransferRef::Inbound(id), &line, now_ms)
         })
     }
@@ -264,12 +301,12 @@ fn insert(
         .prepare_cached(
             "INSERT INTO inbound (
                  partner, dataset_name, date, time, destination, originator, destination_key, originator_key,
-                 user, format, record_size, announced_blocks, description, part_name, state,
-                 created_ms, changed_ms)
+                 user, format, record_size, announced_blocks, description, part_name,
+                 security, suite, compression, signed_receipt, state, created_ms, changed_ms)
              VALUES (
                  :partner, :dataset_name, :date, :time, :destination, :originator, :destination_key,
                  :originator_key, :user, :format, :record_size, :announced_blocks, :description, :part_name,
-                 'receiving', :now, :now)",
+                 :security, :suite, :compression, :signed_receipt, 'receiving', :now, :now)",
         )?
         .execute(named_params! {
             ":partner": new.partner,
@@ -286,6 +323,10 @@ fn insert(
             ":announced_blocks": announced_blocks,
             ":description": new.description.octets(),
             ":part_name": new.part_name,
+            ":security": new.services.security,
+            ":suite": new.services.suite,
+            ":compression": new.services.compression,
+            ":signed_receipt": new.services.signed_receipt,
             ":now": now_ms,
         })?;
     Ok(())
@@ -303,8 +344,10 @@ fn take_up(
             "UPDATE inbound SET
                  destination = :destination, originator = :originator, user = :user, format = :format,
                  record_size = :record_size, announced_blocks = :announced_blocks, description = :description,
+                 security = :security, suite = :suite, compression = :compression,
+                 signed_receipt = :signed_receipt,
                  state = 'receiving', detail = '', final_path = NULL, octets = 0, records = 0, digest = NULL,
-                 changed_ms = :now
+                 transmitted_octets = NULL, transmitted_hash = NULL, signer = NULL, changed_ms = :now
              WHERE id = :id",
         )?
         .execute(named_params! {
@@ -315,6 +358,10 @@ fn take_up(
             ":record_size": new.record_size,
             ":announced_blocks": announced_blocks,
             ":description": new.description.octets(),
+            ":security": new.services.security,
+            ":suite": new.services.suite,
+            ":compression": new.services.compression,
+            ":signed_receipt": new.services.signed_receipt,
             ":now": now_ms,
             ":id": id,
         })?;
@@ -332,12 +379,15 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Inbound> {
         announced_blocks: column::unsigned(row, "announced_blocks")?,
         description: column::variable_text(row, "description")?,
         part_name: row.get("part_name")?,
+        services: Services::from_row(row)?,
         state: column::parsed(row, "state", |name: String| InboundState::from_name(&name))?,
         detail: row.get("detail")?,
         final_path: row.get("final_path")?,
         octets: column::unsigned(row, "octets")?,
         records: column::unsigned(row, "records")?,
         digest: row.get("digest")?,
+        transmitted: Transmitted::from_row(row)?,
+        signer: row.get("signer")?,
         created_ms: row.get("created_ms")?,
         changed_ms: row.get("changed_ms")?,
     })

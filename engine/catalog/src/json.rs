@@ -32,6 +32,17 @@ pub(crate) fn inbound_id<S: Serializer>(id: &i64, serializer: S) -> Result<S::Ok
     TransferRef::Inbound(*id).serialize(serializer)
 }
 
+/// Octets in hexadecimal digits.
+pub(crate) fn hex<S: Serializer>(octets: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    let mut digits = String::with_capacity(2 * octets.len());
+    for octet in octets {
+        for nibble in [octet >> 4, octet & 0x0f] {
+            digits.extend(char::from_digit(nibble.into(), 16));
+        }
+    }
+    serializer.serialize_str(&digits)
+}
+
 /// The letter of SFIDFMT.
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives references")]
 pub(crate) fn format<S: Serializer>(format: &FileFormat, serializer: S) -> Result<S::Ok, S::Error> {

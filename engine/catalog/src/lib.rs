@@ -6,10 +6,11 @@
 //! when its function returns, and every change of several rows is one transaction.
 //!
 //! ```text
-//! outbound   Queued ─▶ Sending ─▶ Sent ─▶ Delivered (EERP) | Rejected (NERP)
-//!              ▲ │        │ └─▶ Refused | Failed ─▶ back to Queued, if an operator says so
-//!              │ ▼        ▼
-//!             Held     Queued again, position kept; or Cancelled
+//! outbound   Queued ─▶ Sending ─▶ Sent ─┬───────────▶ Delivered (EERP) | Rejected (NERP)
+//!              ▲ │        │ │           └▶ Unproven ─▶ the same, once a receipt comes that proves it
+//!              │ ▼        │ └─▶ Refused | Failed ─▶ back to Queued, if an operator says so
+//!             Held        ▼
+//!                      Queued again, position kept; or Cancelled
 //!
 //! inbound    Receiving ─▶ Landing ─▶ Received, and in the same transaction a receipt is owed
 //!              ▲ └───────────┴─▶ Failed
@@ -18,6 +19,7 @@
 
 #![forbid(unsafe_code)]
 
+mod arrival;
 mod column;
 mod database;
 mod error;
@@ -27,19 +29,24 @@ mod inbound;
 mod json;
 mod outbound;
 mod receipt;
+mod services;
 mod stamp;
 mod state;
 mod transfer_ref;
+mod transmitted;
 
 #[cfg(test)]
 mod tests;
 
+pub use arrival::{ARRIVED_RECEIPTS_PER_FILE_MAX, ArrivedReceipt, Verdict};
 pub use database::Catalog;
 pub use error::CatalogError;
 pub use event::{EVENT_TEXT_BYTES_MAX, EVENTS_PER_TRANSFER_MAX, Event};
 pub use history::{HistoryEntry, HistoryFilter, Transfer, TransferDetail};
-pub use inbound::{Inbound, NewInbound};
+pub use inbound::{Inbound, Landing, NewInbound};
 pub use outbound::{AfterDelivery, NewOutbound, Outbound, OutboundChange, SourceIdentity};
-pub use receipt::{NewReceipt, Receipt, ReceiptKind, ReceiptSummary};
-pub use state::{InboundState, OutboundState};
+pub use receipt::{NewReceipt, Receipt, ReceiptKind, ReceiptSummary, StoredReceipt};
+pub use services::Services;
+pub use state::{InboundState, OutboundState, ReceiptState};
 pub use transfer_ref::{InvalidTransferRef, TransferRef};
+pub use transmitted::Transmitted;

@@ -14,9 +14,11 @@ use crate::database::Catalog;
 use crate::error::{CatalogError, Failure};
 use crate::event;
 use crate::json;
+use crate::services::Services;
 use crate::stamp;
 use crate::state::OutboundState;
 use crate::transfer_ref::TransferRef;
+use crate::transmitted::Transmitted;
 
 /// A file to be sent, before it has a number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +43,8 @@ pub struct NewOutbound {
     pub description: VariableText,
     /// The name that the file had where it came from.
     pub original_name: String,
+    /// What is to be done to it on its way, and whether its receipt must be signed.
+    pub services: Services,
 }
 
 /// Tells whether a source is still the file that was queued.
@@ -97,6 +101,10 @@ pub struct Outbound {
     pub description: VariableText,
     /// The name that the file had where it came from.
     pub original_name: String,
+    /// What is done to it on its way, and whether its receipt must be signed: fixed when it was queued.
+    pub services: Services,
+    /// The stream as it went out last; `None` until it was sent.
+    pub transmitted: Option<Transmitted>,
     /// Where it stands.
     pub state: OutboundState,
     /// Why it stands there; may be empty.
@@ -133,6 +141,8 @@ pub struct OutboundChange {
     pub position_bytes: Option<u64>,
     /// Not to be tried before this time.
     pub not_before_ms: Option<i64>,
+    /// The stream as it went out: what its receipt is held against.
+    pub transmitted: Option<Transmitted>,
     /// Counts one attempt more.
     pub counts_attempt: bool,
 }
@@ -158,6 +168,12 @@ impl OutboundChange {
     /// Puts the next attempt off.
     pub fn not_before_ms(mut self, not_before_ms: i64) -> Self {
         self.not_before_ms = Some(not_before_ms);
+        self
+    }
+
+    /// Says what went out: with `Sent`, or as soon as the last octet has gone.
+    pub fn transmitted(mut self, transmitted: Transmitted) -> Self {
+        self.transmitted = Some(transmitted);
         self
     }
 
@@ -197,6 +213,7 @@ impl Catalog {
         now_ms: i64,
     ) -> Result<Outbound, CatalogError> {
         let source_bytes = column::signed("file size", new.source_identity.size)?;
+        new.services.require_storable()?;
         self.write("queue a file in", |tx| {
             let (date, time) = free_stamp(tx, new, level)?;
             tx.prepare_cached(INSERT)?.execute(named_params! {
@@ -217,6 +234,10 @@ impl Catalog {
                 ":after_delivery": new.after_delivery.as_str(),
                 ":description": new.description.octets(),
                 ":original_name": new.original_name,
+                ":security": new.services.security,
+                ":suite": new.services.suite,
+                ":compression": new.services.compression,
+                ":signed_receipt": new.services.signed_receipt,
                 ":state": OutboundState::Queued.as_str(),
                 ":now": now_ms,
             })?;
@@ -292,6 +313,7 @@ impl Catalog {
     ) -> Result<(), CatalogError> {
         let position_bytes =
             change.position_bytes.map(|value| column::signed("position", value)).transpose()?;
+        let (transmitted_octets, transmitted_hash) = Transmitted::columns(change.transmitted.as_ref())?;
         self.write("change a file to be sent in", |tx| {
             let before = existing(tx, id)?;
             let state = change.state.unwrap_or(before.state);
@@ -309,6 +331,8 @@ impl Catalog {
                      detail = :detail,
                      position_bytes = coalesce(:position_bytes, position_bytes),
                      not_before_ms = coalesce(:not_before_ms, not_before_ms),
+                     transmitted_octets = coalesce(:transmitted_octets, transmitted_octets),
+                     transmitted_hash = coalesce(:transmitted_hash, transmitted_hash),
                      attempts = attempts + :attempts,
                      first_offered_ms = CASE WHEN :state = 'sending' THEN coalesce(first_offered_ms, :now)
                                              ELSE first_offered_ms END,
@@ -320,6 +344,8 @@ impl Catalog {
                 ":detail": detail,
                 ":position_bytes": position_bytes,
                 ":not_before_ms": change.not_before_ms,
+                ":transmitted_octets": transmitted_octets,
+                ":transmitted_hash": transmitted_hash,
                 ":attempts": i64::from(change.counts_attempt),
                 ":now": now_ms,
                 ":id": id,
@@ -351,8 +377,8 @@ impl Catalog {
     }
 
     /// The file that a receipt for `file` settles, in a session of this level: one that was offered to the partner
-    /// and has no receipt yet. At levels 1 and 2 several may match; then those that were sent come first, and of
-    /// these the oldest.
+    /// and has no receipt yet, or none that proves anything. At levels 1 and 2 several may match; then those that
+    /// were sent come first, and of these the oldest.
     pub fn outbound_awaiting_receipt(
         &self,
         partner: &str,
@@ -364,7 +390,7 @@ impl Catalog {
                 "SELECT * FROM outbound
                  WHERE partner = ?1 AND dataset_name = ?2 AND substr(time, 1, 6) = ?3
                      AND first_offered_ms IS NOT NULL AND state NOT IN ('delivered', 'rejected')
-                 ORDER BY state = 'sent' DESC, state = 'sending' DESC, id",
+                 ORDER BY state = 'sent' DESC, state = 'sending' DESC, state = 'unproven' DESC, id",
             )?;
             let second = &file.time.to_string()[..6];
             let mut rows = statement.query(params![partner, file.dataset_name.octets(), second])?;
@@ -382,7 +408,8 @@ impl Catalog {
     pub fn queue(&self) -> Result<Vec<Outbound>, CatalogError> {
         self.read("read the queue of", |connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT * FROM outbound WHERE state IN ('queued', 'sending', 'sent', 'held') ORDER BY id",
+                "SELECT * FROM outbound WHERE state IN ('queued', 'sending', 'sent', 'unproven', 'held')
+                 ORDER BY id",
             )?;
             let files = statement.query_map([], from_row)?;
             Ok(files.collect::<Result<_, _>>()?)
@@ -451,6 +478,8 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Outbound> {
         })?,
         description: column::variable_text(row, "description")?,
         original_name: row.get("original_name")?,
+        services: Services::from_row(row)?,
+        transmitted: Transmitted::from_row(row)?,
         state: column::parsed(row, "state", |name: String| OutboundState::from_name(&name))?,
         detail: row.get("detail")?,
         position_bytes: column::unsigned(row, "position_bytes")?,
@@ -524,8 +553,10 @@ const INTERRUPTED: &str = "the station ended while it was being sent";
 const INSERT: &str = "INSERT INTO outbound (
         partner, dataset_name, date, time, destination, originator, user, format, record_size,
         source, source_bytes, source_mtime_ns, source_inode, source_device,
-        after_delivery, description, original_name, state, not_before_ms, created_ms, changed_ms)
+        after_delivery, description, original_name, security, suite, compression, signed_receipt,
+        state, not_before_ms, created_ms, changed_ms)
     VALUES (
         :partner, :dataset_name, :date, :time, :destination, :originator, :user, :format, :record_size,
         :source, :source_bytes, :source_mtime_ns, :source_inode, :source_device,
-        :after_delivery, :description, :original_name, :state, :now, :now, :now)";
+        :after_delivery, :description, :original_name, :security, :suite, :compression, :signed_receipt,
+        :state, :now, :now, :now)";

@@ -1,4 +1,5 @@
-//! Receipts: those that we owe (a debt that outlives session, process and machine), and those that came.
+//! Receipts: those that we owe (a debt that outlives session, process and machine), and how both these and those that
+//! came are read back, as evidence. How one arrives is told in `arrival`.
 
 use std::fmt;
 
@@ -6,13 +7,13 @@ use odile_wire::{FileId, IdentificationCode, NegativeEndReason, UserData, Variab
 use rusqlite::{Connection, Row, named_params, params};
 use serde::Serialize;
 
+use crate::arrival::Verdict;
 use crate::column;
 use crate::database::Catalog;
 use crate::error::{CatalogError, Failure};
 use crate::event;
 use crate::inbound::Inbound;
-use crate::outbound;
-use crate::state::OutboundState;
+use crate::state::ReceiptState;
 use crate::transfer_ref::TransferRef;
 
 /// A receipt, apart from the file that it is for.
@@ -65,6 +66,37 @@ pub struct Receipt {
     pub created_ms: i64,
 }
 
+/// A receipt of either direction with all that was kept of it: enough to show it, to verify it and to hand it to
+/// somebody else, without asking the partner again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredReceipt {
+    /// The transfer that it is for.
+    pub transfer: TransferRef,
+    /// Name of the partner in the configuration.
+    pub partner: String,
+    /// The identity of the file as the receipt has it, octet for octet. Its originator is EERPDEST or NERPDEST, its
+    /// destination EERPORIG or NERPORIG.
+    pub file: FileId,
+    /// EERPUSER. A NERP has none: blank if it came, SFIDUSER if it is ours.
+    pub user: UserData,
+    /// EERP or NERP.
+    pub kind: ReceiptKind,
+    /// EERPHSH or NERPHSH; empty if not signed.
+    pub hash: Vec<u8>,
+    /// EERPSIG or NERPSIG: CMS SignedData; empty if not signed.
+    pub signature: Vec<u8>,
+    /// Where it stands.
+    pub state: ReceiptState,
+    /// What was found about the proof when it came; `None` for ours.
+    pub verdict: Option<Verdict>,
+    /// DER of the certificate that verified it when it came.
+    pub signer: Option<Vec<u8>>,
+    /// When it first came, or since when it is owed, in unix milliseconds.
+    pub at_ms: i64,
+    /// When it was sent, if it was ours and is.
+    pub sent_ms: Option<i64>,
+}
+
 /// A receipt as listings show it: owed and sent by us, or come from the partner.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ReceiptSummary {
@@ -72,6 +104,8 @@ pub struct ReceiptSummary {
     pub what: String,
     /// `owed`, `sent`, `withdrawn` or `arrived`.
     pub state: String,
+    /// Of one that came: `not asked`, `verified`, `unsigned` or `wrong: why`. Of ours: `signed` or `unsigned`.
+    pub proof: String,
     /// When it came, or since when it is owed, in unix milliseconds.
     pub at_ms: i64,
     /// When it was sent, if it was ours and is.
@@ -92,6 +126,27 @@ impl NewReceipt {
     ) -> Self {
         let kind = ReceiptKind::Negative { creator, reason, text };
         Self { kind, hash: Vec::new(), signature: Vec::new() }
+    }
+}
+
+impl StoredReceipt {
+    /// What proves it, as [`ReceiptSummary::proof`].
+    pub fn proof(&self) -> String {
+        match &self.verdict {
+            Some(verdict) => verdict.to_string(),
+            None if self.signature.is_empty() => "unsigned".to_owned(),
+            None => "signed".to_owned(),
+        }
+    }
+
+    fn summary(&self) -> ReceiptSummary {
+        ReceiptSummary {
+            what: self.kind.to_string(),
+            state: self.state.to_string(),
+            proof: self.proof(),
+            at_ms: self.at_ms,
+            sent_ms: self.sent_ms,
+        }
     }
 }
 
@@ -124,11 +179,7 @@ impl Catalog {
     pub fn receipts_owed(&self, partner: &str) -> Result<Vec<Receipt>, CatalogError> {
         self.read("read the receipts owed from", |connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT receipt_owed.id, inbound_id, receipt_owed.partner, kind, creator, reason, reason_text, hash,
-                     signature, receipt_owed.created_ms, dataset_name, date, time, destination, originator, user
-                 FROM receipt_owed JOIN inbound ON inbound.id = inbound_id
-                 WHERE receipt_owed.state = 'owed' AND receipt_owed.partner = ?1
-                 ORDER BY receipt_owed.id",
+                "SELECT * FROM receipt_owed WHERE state = 'owed' AND partner = ?1 ORDER BY id",
             )?;
             let receipts = statement.query_map([partner], from_row)?;
             Ok(receipts.collect::<Result<_, _>>()?)
@@ -151,46 +202,10 @@ impl Catalog {
         })
     }
 
-    /// A receipt came for a file that was sent: it is `Delivered` or `Rejected`, and the receipt is kept. Find the
-    /// file with [`Self::outbound_awaiting_receipt`].
-    ///
-    /// # Errors
-    /// [`CatalogError::IllegalTransition`] if the file already has its receipt, or was never offered.
-    pub fn receipt_arrived(
-        &mut self,
-        outbound_id: i64,
-        receipt: &NewReceipt,
-        now_ms: i64,
-    ) -> Result<(), CatalogError> {
-        let (state, detail) = match &receipt.kind {
-            ReceiptKind::Positive => (OutboundState::Delivered, String::new()),
-            ReceiptKind::Negative { .. } => (OutboundState::Rejected, receipt.kind.to_string()),
-        };
-        self.write("note a receipt in", |tx| {
-            let before = outbound::existing(tx, outbound_id)?;
-            if before.first_offered_ms.is_none() || !before.state.awaits_receipt() {
-                return Err(outbound::illegal(outbound_id, before.state, state).into());
-            }
-            let (creator, reason, reason_text) = negative_columns(&receipt.kind);
-            tx.prepare_cached(
-                "INSERT INTO receipt_arrived
-                     (outbound_id, kind, creator, reason, reason_text, hash, signature, arrived_ms)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-            )?
-            .execute(params![
-                outbound_id,
-                receipt.kind.mnemonic(),
-                creator,
-                reason,
-                reason_text,
-                receipt.hash,
-                receipt.signature,
-                now_ms,
-            ])?;
-            tx.prepare_cached("UPDATE outbound SET state = ?2, detail = ?3, changed_ms = ?4 WHERE id = ?1")?
-                .execute(params![outbound_id, state.as_str(), detail, now_ms])?;
-            let line = format!("{}: {} came", state.as_str(), receipt.kind);
-            event::append(tx, TransferRef::Outbound(outbound_id), &line, now_ms)
+    /// The receipts that were ever owed for a received file, oldest first.
+    pub fn receipts_given(&self, inbound_id: i64) -> Result<Vec<StoredReceipt>, CatalogError> {
+        self.read("read the receipts given from", |connection| {
+            stored(connection, TransferRef::Inbound(inbound_id))
         })
     }
 }
@@ -205,13 +220,22 @@ pub(crate) fn owe(
     let (creator, reason, reason_text) = negative_columns(&receipt.kind);
     connection
         .prepare_cached(
-            "INSERT INTO receipt_owed
-                 (inbound_id, partner, kind, creator, reason, reason_text, hash, signature, state, created_ms)
-             VALUES (:inbound_id, :partner, :kind, :creator, :reason, :reason_text, :hash, :signature, 'owed', :now)",
+            "INSERT INTO receipt_owed (
+                 inbound_id, partner, dataset_name, date, time, destination, originator, user,
+                 kind, creator, reason, reason_text, hash, signature, state, created_ms)
+             VALUES (
+                 :inbound_id, :partner, :dataset_name, :date, :time, :destination, :originator, :user,
+                 :kind, :creator, :reason, :reason_text, :hash, :signature, 'owed', :now)",
         )?
         .execute(named_params! {
             ":inbound_id": inbound.id,
             ":partner": inbound.partner,
+            ":dataset_name": inbound.file.dataset_name.octets(),
+            ":date": inbound.file.date.to_string(),
+            ":time": inbound.file.time.to_string(),
+            ":destination": inbound.file.destination.octets(),
+            ":originator": inbound.file.originator.octets(),
+            ":user": inbound.user.octets(),
             ":kind": receipt.kind.mnemonic(),
             ":creator": creator,
             ":reason": reason,
@@ -233,34 +257,33 @@ pub(crate) fn withdraw(connection: &Connection, inbound_id: i64) -> Result<(), F
     Ok(())
 }
 
-/// The receipts of a transfer, oldest first.
+/// The receipts of a transfer for a listing, oldest first.
 pub(crate) fn of(connection: &Connection, transfer: TransferRef) -> Result<Vec<ReceiptSummary>, Failure> {
+    Ok(stored(connection, transfer)?.iter().map(StoredReceipt::summary).collect())
+}
+
+/// The receipts of a transfer, oldest first.
+pub(crate) fn stored(connection: &Connection, transfer: TransferRef) -> Result<Vec<StoredReceipt>, Failure> {
     let (id, query) = match transfer {
         TransferRef::Outbound(id) => (
             id,
-            "SELECT kind, creator, reason, reason_text, 'arrived' AS state, arrived_ms AS at_ms, NULL AS sent_ms
-             FROM receipt_arrived WHERE outbound_id = ?1 ORDER BY id",
+            "SELECT receipt_arrived.*, partner, 'arrived' AS state, arrived_ms AS at_ms, NULL AS sent_ms
+             FROM receipt_arrived JOIN outbound ON outbound.id = outbound_id
+             WHERE outbound_id = ?1 ORDER BY receipt_arrived.id",
         ),
         TransferRef::Inbound(id) => (
             id,
-            "SELECT kind, creator, reason, reason_text, state, created_ms AS at_ms, sent_ms
+            "SELECT *, NULL AS verdict, '' AS verdict_text, NULL AS signer, created_ms AS at_ms
              FROM receipt_owed WHERE inbound_id = ?1 ORDER BY id",
         ),
     };
     let mut statement = connection.prepare_cached(query)?;
-    let receipts = statement.query_map([id], |row| {
-        Ok(ReceiptSummary {
-            what: kind_from_row(row)?.to_string(),
-            state: row.get("state")?,
-            at_ms: row.get("at_ms")?,
-            sent_ms: row.get("sent_ms")?,
-        })
-    })?;
+    let receipts = statement.query_map([id], |row| stored_from_row(row, transfer))?;
     Ok(receipts.collect::<Result<_, _>>()?)
 }
 
 /// The columns that only a NERP has.
-fn negative_columns(kind: &ReceiptKind) -> (Option<&[u8; 25]>, Option<u8>, Option<&[u8]>) {
+pub(crate) fn negative_columns(kind: &ReceiptKind) -> (Option<&[u8; 25]>, Option<u8>, Option<&[u8]>) {
     match kind {
         ReceiptKind::Positive => (None, None, None),
         ReceiptKind::Negative { creator, reason, text } => {
@@ -298,5 +321,26 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Receipt> {
         hash: row.get("hash")?,
         signature: row.get("signature")?,
         created_ms: row.get("created_ms")?,
+    })
+}
+
+fn stored_from_row(row: &Row<'_>, transfer: TransferRef) -> rusqlite::Result<StoredReceipt> {
+    let verdict_text: String = row.get("verdict_text")?;
+    Ok(StoredReceipt {
+        transfer,
+        partner: row.get("partner")?,
+        file: column::file(row)?,
+        user: column::text(row, "user")?,
+        kind: kind_from_row(row)?,
+        hash: row.get("hash")?,
+        signature: row.get("signature")?,
+        state: column::parsed(row, "state", |name: String| ReceiptState::from_name(&name))?,
+        verdict: column::parsed(row, "verdict", |name: Option<String>| match name {
+            None => Some(None),
+            Some(name) => Verdict::from_columns(&name, verdict_text).map(Some),
+        })?,
+        signer: row.get("signer")?,
+        at_ms: row.get("at_ms")?,
+        sent_ms: row.get("sent_ms")?,
     })
 }

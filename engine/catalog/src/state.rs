@@ -50,6 +50,9 @@ states! {
         Sending = "sending",
         /// EFPA came: the partner has it. Its receipt is awaited.
         Sent = "sent",
+        /// A receipt came, but it lacks the proof that was asked for: it is unsigned, or its signature or hash is
+        /// wrong. A right one may still come.
+        Unproven = "unproven",
         /// EERP came: it arrived. Final.
         Delivered = "delivered",
         /// NERP came: it was sent, but could not be delivered or used. Final.
@@ -79,19 +82,35 @@ states! {
     }
 }
 
+states! {
+    /// Where a receipt stands: one of ours is owed until it is sent or withdrawn.
+    ReceiptState {
+        /// We owe it to the partner.
+        Owed = "owed",
+        /// The partner has it.
+        Sent = "sent",
+        /// Taken back before it was sent: a later one takes its place.
+        Withdrawn = "withdrawn",
+        /// It came from the partner.
+        Arrived = "arrived",
+    }
+}
+
 impl OutboundState {
     /// True if nothing more is to be done for the file.
     pub const fn is_final(self) -> bool {
         match self {
             Self::Delivered | Self::Rejected | Self::Refused | Self::Failed | Self::Cancelled => true,
-            Self::Queued | Self::Sending | Self::Sent | Self::Held => false,
+            Self::Queued | Self::Sending | Self::Sent | Self::Unproven | Self::Held => false,
         }
     }
 
     /// True if `next` may follow by a decision of ours. Receipts have their own rule, see
-    /// [`Self::awaits_receipt`].
+    /// [`Self::awaits_receipt`]; nothing else makes a file `Unproven`.
     pub const fn may_become(self, next: Self) -> bool {
-        use OutboundState::{Cancelled, Delivered, Failed, Held, Queued, Refused, Rejected, Sending, Sent};
+        use OutboundState::{
+            Cancelled, Delivered, Failed, Held, Queued, Refused, Rejected, Sending, Sent, Unproven,
+        };
         match self {
             Queued => matches!(next, Queued | Sending | Held | Failed | Cancelled),
             Sending => {
@@ -102,6 +121,7 @@ impl OutboundState {
             }
             // A file that the partner has is never sent again under the same identity.
             Sent => matches!(next, Sent | Delivered | Rejected | Failed | Cancelled),
+            Unproven => matches!(next, Delivered | Rejected | Failed | Cancelled),
             Held => matches!(next, Held | Queued | Failed | Cancelled),
             Refused | Failed => matches!(next, Queued | Cancelled),
             Delivered | Rejected | Cancelled => false,
@@ -118,6 +138,7 @@ impl OutboundState {
             Self::Queued
             | Self::Sending
             | Self::Sent
+            | Self::Unproven
             | Self::Held
             | Self::Refused
             | Self::Failed

@@ -65,8 +65,9 @@ pub(crate) struct PssParameters {
     pub hash: Option<AlgorithmIdentifierOwned>,
     #[asn1(context_specific = "1", tag_mode = "EXPLICIT", optional = "true")]
     pub mask: Option<AlgorithmIdentifierOwned>,
+    /// More than an octet: OpenSSL fills up the modulus unless it is told not to.
     #[asn1(context_specific = "2", tag_mode = "EXPLICIT", optional = "true")]
-    pub salt_bytes: Option<u8>,
+    pub salt_bytes: Option<u32>,
     #[asn1(context_specific = "3", tag_mode = "EXPLICIT", optional = "true")]
     pub trailer: Option<u8>,
 }
@@ -88,7 +89,7 @@ pub(crate) fn pss(hash: HashAlgorithm) -> Result<AlgorithmIdentifierOwned, Misus
         hash: explicit(hash),
         mask: explicit_mask(hash)?,
         // The default is 20, which DER leaves out (RFC 4055 §3.1).
-        salt_bytes: u8::try_from(hash.output_bytes()).ok().filter(|bytes| *bytes != 20),
+        salt_bytes: u32::try_from(hash.output_bytes()).ok().filter(|bytes| *bytes != 20),
         trailer: None,
     };
     Ok(AlgorithmIdentifierOwned { oid: RSA_PSS, parameters: Some(der::Any::encode_from(&parameters)?) })

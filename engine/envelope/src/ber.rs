@@ -79,7 +79,7 @@ pub(crate) fn take<'a>(octets: &mut &'a [u8]) -> Option<Element<'a>> {
 }
 
 /// All elements one behind the other.
-pub(crate) fn elements<'a>(mut octets: &'a [u8], count_max: usize) -> Option<Vec<Element<'a>>> {
+pub(crate) fn elements(mut octets: &[u8], count_max: usize) -> Option<Vec<Element<'_>>> {
     let mut found = Vec::new();
     while !octets.is_empty() {
         if found.len() == count_max {

@@ -1,5 +1,7 @@
 //! Certificates: who signed, for whom to encrypt. Chains and revocation lists are not looked at here.
 
+use std::sync::Arc;
+
 use der::{Decode, Encode};
 use rsa::RsaPublicKey;
 use rsa::traits::PublicKeyParts;
@@ -8,9 +10,11 @@ use x509_cert::ext::pkix::SubjectKeyIdentifier;
 use crate::digest::HashAlgorithm;
 use crate::error::{Misuse, RSA_BITS_MAX, RSA_BITS_MIN};
 
-/// An X.509 certificate with an RSA key.
+/// An X.509 certificate with an RSA key. Copies share what was decoded.
 #[derive(Clone)]
-pub struct Certificate {
+pub struct Certificate(Arc<Inner>);
+
+struct Inner {
     der: Vec<u8>,
     /// DER of the issuer's name, as it stands in the certificate.
     issuer: Vec<u8>,
@@ -60,7 +64,7 @@ impl Certificate {
             Ok(Some((_, key_id))) => Some(key_id.0.as_bytes().to_vec()),
             _ => None,
         };
-        Ok(Self {
+        Ok(Self(Arc::new(Inner {
             der: der.to_vec(),
             issuer: tbs.issuer().to_der()?,
             serial: tbs.serial_number().as_bytes().to_vec(),
@@ -68,42 +72,42 @@ impl Certificate {
             public,
             public_der,
             parsed,
-        })
+        })))
     }
 
     /// The certificate in DER.
     pub fn der(&self) -> &[u8] {
-        &self.der
+        &self.0.der
     }
 
     /// The issuer's name in DER.
     pub fn issuer_der(&self) -> &[u8] {
-        &self.issuer
+        &self.0.issuer
     }
 
     /// The issuer's name as text (RFC 4514).
     pub fn issuer(&self) -> String {
-        self.parsed.tbs_certificate().issuer().to_string()
+        self.0.parsed.tbs_certificate().issuer().to_string()
     }
 
     /// The subject's name as text (RFC 4514).
     pub fn subject(&self) -> String {
-        self.parsed.tbs_certificate().subject().to_string()
+        self.0.parsed.tbs_certificate().subject().to_string()
     }
 
     /// The serial number: content octets of the INTEGER.
     pub fn serial(&self) -> &[u8] {
-        &self.serial
+        &self.0.serial
     }
 
     /// The subject key identifier, if the certificate has one.
     pub fn key_id(&self) -> Option<&[u8]> {
-        self.key_id.as_deref()
+        self.0.key_id.as_deref()
     }
 
     /// When it may be used.
     pub fn validity(&self) -> Validity {
-        let validity = self.parsed.tbs_certificate().validity();
+        let validity = self.0.parsed.tbs_certificate().validity();
         Validity {
             not_before: validity.not_before.to_unix_duration().as_secs(),
             not_after: validity.not_after.to_unix_duration().as_secs(),
@@ -113,21 +117,21 @@ impl Certificate {
     /// SHA-256 over the DER: how people compare certificates.
     pub fn fingerprint(&self) -> [u8; 32] {
         let mut fingerprint = [0; 32];
-        fingerprint.copy_from_slice(HashAlgorithm::Sha256.hash(&self.der).as_bytes());
+        fingerprint.copy_from_slice(HashAlgorithm::Sha256.hash(&self.0.der).as_bytes());
         fingerprint
     }
 
     pub(crate) fn public(&self) -> &RsaPublicKey {
-        &self.public
+        &self.0.public
     }
 
     pub(crate) fn public_der(&self) -> &[u8] {
-        &self.public_der
+        &self.0.public_der
     }
 
     /// How CMS names this certificate.
     pub(crate) fn issuer_and_serial(&self) -> cms::cert::IssuerAndSerialNumber {
-        let tbs = self.parsed.tbs_certificate();
+        let tbs = self.0.parsed.tbs_certificate();
         cms::cert::IssuerAndSerialNumber {
             issuer: tbs.issuer().clone(),
             serial_number: tbs.serial_number().clone(),
@@ -136,13 +140,13 @@ impl Certificate {
 
     /// Whether CMS means this certificate.
     pub(crate) fn is_named(&self, issuer_der: &[u8], serial: &[u8]) -> bool {
-        self.issuer == issuer_der && self.serial == serial
+        self.0.issuer == issuer_der && self.0.serial == serial
     }
 }
 
 impl PartialEq for Certificate {
     fn eq(&self, other: &Self) -> bool {
-        self.der == other.der
+        self.0.der == other.0.der
     }
 }
 
@@ -153,7 +157,7 @@ impl std::fmt::Debug for Certificate {
         f.debug_struct("Certificate")
             .field("subject", &self.subject())
             .field("issuer", &self.issuer())
-            .field("serial", &self.parsed.tbs_certificate().serial_number().to_string())
+            .field("serial", &self.0.parsed.tbs_certificate().serial_number().to_string())
             .finish_non_exhaustive()
     }
 }

@@ -1,6 +1,6 @@
 //! CBC with an explicit chain: the state between two calls is one block of ciphertext, and can be stored.
 //!
-//! Padding and what does not fill a block are the caller's: these types take whole blocks only.
+//! What does not fill a block is the caller's: these types take whole blocks only.
 
 use aws_lc_rs::cipher::{
     AES_128, AES_192, AES_256, Algorithm, DecryptingKey, DecryptionContext, EncryptingKey, EncryptionContext,
@@ -8,6 +8,7 @@ use aws_lc_rs::cipher::{
 };
 use aws_lc_rs::iv::FixedLength;
 use const_oid::ObjectIdentifier;
+use subtle::{ConstantTimeEq as _, ConstantTimeGreater as _};
 use zeroize::Zeroizing;
 
 use crate::algorithm as oid;
@@ -183,5 +184,33 @@ impl Decryptor {
     /// The last block of ciphertext.
     pub fn chain(&self) -> &[u8] {
         self.chain.as_bytes()
+    }
+}
+
+/// Octets of content in the last block (RFC 5652 §6.3), found without branching on what is in it.
+pub(crate) fn unpadded(block: &[u8]) -> Option<usize> {
+    let length = u8::try_from(block.len()).ok()?;
+    let padding = *block.last()?;
+    let mut is_good = !padding.ct_eq(&0) & !padding.ct_gt(&length);
+    for (at, octet) in block.iter().rev().enumerate() {
+        let is_behind = u8::try_from(at).ok()?;
+        let is_padding = padding.ct_gt(&is_behind);
+        is_good &= !is_padding | octet.ct_eq(&padding);
+    }
+    bool::from(is_good).then(|| block.len() - usize::from(padding))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn padding_is_one_to_a_block() {
+        assert_eq!(unpadded(&[1, 2, 3, 4, 5, 6, 7, 1]), Some(7));
+        assert_eq!(unpadded(&[8; 8]), Some(0));
+        assert_eq!(unpadded(&[1, 2, 3, 4, 5, 6, 7, 0]), None);
+        assert_eq!(unpadded(&[9; 8]), None);
+        assert_eq!(unpadded(&[1, 2, 3, 4, 5, 3, 2, 3]), None);
+        assert_eq!(unpadded(&[]), None);
     }
 }

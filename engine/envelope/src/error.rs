@@ -60,14 +60,14 @@ impl OpenError {
     /// Which refusal tells the partner.
     pub fn reason(&self) -> RefusalReason {
         match self {
-            Self::Signature(_) => RefusalReason::InvalidSignature,
-            Self::NotForUs | Self::UnknownCipher | Self::Decrypt => RefusalReason::DecryptFailure,
-            Self::UnknownCompression | Self::Decompress(_) | Self::Limit(Limit::OutputBytes) => {
-                RefusalReason::DecompressFailure
+            Self::Signature(_) | Self::ServiceMissing("signed") => RefusalReason::InvalidSignature,
+            Self::NotForUs | Self::UnknownCipher | Self::Decrypt | Self::ServiceMissing("encrypted") => {
+                RefusalReason::DecryptFailure
             }
-            Self::ServiceMissing("signed") => RefusalReason::InvalidSignature,
-            Self::ServiceMissing("encrypted") => RefusalReason::DecryptFailure,
-            Self::ServiceMissing("compressed") => RefusalReason::DecompressFailure,
+            Self::UnknownCompression
+            | Self::Decompress(_)
+            | Self::Limit(Limit::OutputBytes)
+            | Self::ServiceMissing("compressed") => RefusalReason::DecompressFailure,
             Self::Malformed(_)
             | Self::Truncated
             | Self::TrailingData

@@ -11,7 +11,7 @@ use aws_lc_rs::rsa::{
     OaepPrivateDecryptingKey, Pkcs1PrivateDecryptingKey, PrivateDecryptingKey,
 };
 use aws_lc_rs::{rand, signature};
-use pkcs8::{EncodePrivateKey as _, EncryptedPrivateKeyInfoRef, PrivateKeyInfoRef};
+use pkcs8::{EncodePrivateKey as _, PrivateKeyInfoRef};
 use rsa::traits::{PublicKeyParts, SignatureScheme as _};
 use rsa::{Oaep, Pkcs1v15Encrypt, Pkcs1v15Sign, Pss, RsaPrivateKey};
 use zeroize::Zeroizing;
@@ -20,6 +20,7 @@ use crate::certificate::Certificate;
 use crate::digest::{HashAlgorithm, HashValue};
 use crate::entropy::{Derived, Entropy, Given};
 use crate::error::{Misuse, RSA_BITS_MAX, RSA_BITS_MIN};
+use crate::passphrase;
 use crate::suite::{KeyTransport, SignatureScheme};
 
 /// An RSA private key.
@@ -48,12 +49,8 @@ impl PrivateKey {
     }
 
     fn from_der(der: &[u8], passphrase: Option<&str>) -> Result<Self, Misuse> {
-        if let Ok(encrypted) = EncryptedPrivateKeyInfoRef::try_from(der) {
-            let passphrase =
-                passphrase.ok_or_else(|| unreadable("it is encrypted, and no passphrase was given"))?;
-            let document =
-                encrypted.decrypt(passphrase).map_err(|_| unreadable("the passphrase is wrong"))?;
-            return Self::from_plain_der(document.as_bytes());
+        if passphrase::is_encrypted(der) {
+            return Self::from_plain_der(&passphrase::decrypt(der, passphrase)?);
         }
         Self::from_plain_der(der)
     }

@@ -19,6 +19,7 @@ mod error;
 mod key;
 mod message;
 pub mod open;
+mod passphrase;
 mod queue;
 pub mod seal;
 mod stored;

@@ -1,11 +1,13 @@
 //! What Odile seals, `openssl cms` opens.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers fail as the tests that call them")]
+
 mod pki;
 
 use std::sync::Arc;
 
 use odile_envelope::{SealPlan, Services, Suite};
-use pki::{entropy, noise, openssl, pki, request, seal, step_text};
+use pki::{entropy, noise, openssl, pki, request, seal, skipped, step_text};
 
 const PLAIN: Services = Services::NONE;
 
@@ -41,10 +43,10 @@ fn opens(suite: Suite, services: Services, source: &[u8]) -> Result<(), String> 
 fn openssl_opens_every_suite_that_it_knows() {
     for suite in Suite::ALL {
         for services in Services::combinations().filter(|services| !services.compress) {
-            // OpenSSL 3.0 has no identifier for RSA with SHA3, but rsaEncryption with a SHA3 digest works.
             let outcome = opens(suite, services, &step_text(u64::from(suite.code()), 100_000));
-            if suite == Suite::S10 && services.sign {
-                println!("suite 10 signed: {outcome:?}");
+            if suite == Suite::S10 && services.sign && outcome.is_err() {
+                let test = "openssl_opens_every_suite_that_it_knows";
+                skipped(test, &format!("OpenSSL lacks PSS with SHA3-512: suite 10, {services:?}"));
                 continue;
             }
             outcome.unwrap_or_else(|problem| panic!("suite {suite} {services:?}: {problem}"));

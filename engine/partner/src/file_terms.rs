@@ -3,7 +3,7 @@
 
 use odile_envelope::deflate::CompressionLevel;
 use odile_envelope::{Services, Suite};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::usage::Usage;
 use crate::value::{DeflateLevel, SuiteNumber};
@@ -97,7 +97,8 @@ pub struct ReceiveTerms {
 }
 
 /// What a person asks for when a file is sent; none: as the terms say.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ServiceWish {
     /// File signature.
     pub sign: Option<bool>,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use jiff::Zoned;
 use odile_catalog::{AfterDelivery, NewOutbound, SourceIdentity};
-use odile_partner::Partner;
+use odile_partner::{FileServices, Partner, Purpose, ServiceWish};
 use odile_transfer::{blocks_of, checked_dataset_name, dataset_name_from};
 use odile_uring::MappedSource;
 use odile_wire::command::FileFormat;
@@ -14,8 +14,11 @@ use odile_wire::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::clock::now_seconds;
 use crate::error::StationError;
 use crate::home::Configuration;
+use crate::keyring::Keyring;
+use crate::services;
 
 /// What a person asks for with `odile send`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +41,9 @@ pub struct SendRequest {
     pub user: Option<String>,
     /// Remove the file once its receipt is there.
     pub delete_after_delivery: bool,
+    /// Services that are wanted otherwise than the partner's terms say.
+    #[serde(default)]
+    pub services: ServiceWish,
 }
 
 impl SendRequest {
@@ -53,11 +59,16 @@ impl SendRequest {
             description: None,
             user: None,
             delete_after_delivery: false,
+            services: ServiceWish::default(),
         }
     }
 
     /// Checks the wish against the partner's terms and the file. May wait for the disk.
-    pub(crate) fn prepare(&self, configuration: &Configuration) -> Result<NewOutbound, StationError> {
+    pub(crate) fn prepare(
+        &self,
+        configuration: &Configuration,
+        keyring: &Keyring,
+    ) -> Result<NewOutbound, StationError> {
         let cannot = |text: String| StationError::CannotSend(text);
         let partner = configuration.partner(&self.partner)?;
         if !partner.may_receive {
@@ -74,7 +85,11 @@ impl SendRequest {
         }
         let original_name = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let (format, record_size) = self.records(identity.size).map_err(cannot)?;
+        let services = partner.send.decide(&self.services).map_err(cannot)?;
+        has_keys(&services, partner, configuration, keyring)
+            .map_err(|text| cannot(format!("{}: {text}", partner.name)))?;
         Ok(NewOutbound {
+            services: services::stored(&services),
             partner: partner.name.to_string(),
             file: self.file_id(partner, &original_name)?,
             user: self.user_data().map_err(cannot)?,
@@ -147,6 +162,30 @@ impl SendRequest {
             None => VariableText::default(),
         }
     }
+}
+
+/// Whether there is what the services need. Looked at again when the file is sent.
+fn has_keys(
+    services: &FileServices,
+    partner: &Partner,
+    configuration: &Configuration,
+    keyring: &Keyring,
+) -> Result<(), String> {
+    let certificates = configuration.certificates(&partner.name);
+    if services.services.sign {
+        keyring.identity(Purpose::Signing)?;
+    }
+    if services.services.encrypt {
+        certificates.recipient(Purpose::Encryption, now_seconds())?;
+    }
+    if services.signed_receipt && certificates.signers().is_empty() {
+        return Err(
+            "a signed receipt could not be verified: there is no certificate of this partner for signing; \
+                    `odile cert import` adds one"
+                .to_owned(),
+        );
+    }
+    Ok(())
 }
 
 /// Now, in local time, with the counter at 0001; the catalog raises it if the name is taken in this second.

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use odile_catalog::TransferRef;
+use odile_partner::Transport;
 use odile_wire::EndSessionReason;
 
 /// Where events go. Called from shards: it must not wait.
@@ -26,24 +27,27 @@ pub struct SessionEnd {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the Display text of each says what its fields are")]
 pub enum Event {
-    Listening { address: SocketAddr },
+    Listening { address: SocketAddr, transport: Transport },
     ListenFailed { text: String },
     Connected { session: u64, peer: SocketAddr },
+    Secured { session: u64, tls: String },
+    HandshakeFailed { peer: SocketAddr, text: String },
     CallFailed { partner: String, text: String },
     SessionOpened { session: u64, partner: String, level: u8, buffer_size: u32, credit: u16 },
     SessionRefused { session: u64, peer: SocketAddr, code: String, reason: EndSessionReason },
     SessionEnded { session: u64, partner: Option<String>, end: SessionEnd },
     FileQueued { transfer: TransferRef, partner: String, dataset_name: String, path: String },
-    FileOffered { transfer: TransferRef, partner: String, dataset_name: String },
+    FileOffered { transfer: TransferRef, partner: String, dataset_name: String, services: String },
     FileSent { transfer: TransferRef, octets: u64 },
     FileRefused { transfer: TransferRef, text: String },
     FileFailed { transfer: TransferRef, text: String },
     Receiving { transfer: TransferRef, partner: String, dataset_name: String, announced_octets: u64 },
-    Received { transfer: TransferRef, octets: u64, path: String },
+    Received { transfer: TransferRef, octets: u64, path: String, found: String },
     ReceiveFailed { transfer: TransferRef, text: String },
     OfferRefused { session: u64, dataset_name: String, text: String },
     ReceiptSent { transfer: TransferRef },
     ReceiptArrived { transfer: TransferRef, text: String },
+    ReceiptUnproven { transfer: TransferRef, text: String },
     UnknownReceipt { session: u64, dataset_name: String },
     OutboxSkipped { path: String, text: String },
     Recovered { text: String },
@@ -56,12 +60,14 @@ impl Event {
         match self {
             Self::SessionEnded { end, .. } => end.reason != EndSessionReason::NORMAL,
             Self::ListenFailed { .. }
+            | Self::HandshakeFailed { .. }
             | Self::CallFailed { .. }
             | Self::SessionRefused { .. }
             | Self::FileRefused { .. }
             | Self::FileFailed { .. }
             | Self::ReceiveFailed { .. }
             | Self::OfferRefused { .. }
+            | Self::ReceiptUnproven { .. }
             | Self::UnknownReceipt { .. }
             | Self::OutboxSkipped { .. }
             | Self::Trouble { .. } => true,
@@ -73,9 +79,14 @@ impl Event {
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Listening { address } => write!(f, "listening at {address}"),
+            Self::Listening { address, transport: Transport::Plain } => write!(f, "listening at {address}"),
+            Self::Listening { address, transport: Transport::Tls } => {
+                write!(f, "listening at {address} with TLS")
+            }
             Self::ListenFailed { text } => write!(f, "cannot listen: {text}"),
             Self::Connected { session, peer } => write!(f, "session {session}: connected with {peer}"),
+            Self::Secured { session, tls } => write!(f, "session {session}: secured by {tls}"),
+            Self::HandshakeFailed { peer, text } => write!(f, "no TLS with {peer}: {text}"),
             Self::CallFailed { partner, text } => write!(f, "{partner} cannot be called: {text}"),
             Self::SessionOpened { session, partner, level, buffer_size, credit } => write!(
                 f,
@@ -96,8 +107,8 @@ impl fmt::Display for Event {
             Self::FileQueued { transfer, partner, dataset_name, path } => {
                 write!(f, "{transfer} queued for {partner} as {dataset_name}: {path}")
             }
-            Self::FileOffered { transfer, partner, dataset_name } => {
-                write!(f, "{transfer} {dataset_name}: sending to {partner}")
+            Self::FileOffered { transfer, partner, dataset_name, services } => {
+                write!(f, "{transfer} {dataset_name}: sending to {partner}, {services}")
             }
             Self::FileSent { transfer, octets } => {
                 write!(f, "{transfer} sent, {octets} octets; receipt awaited")
@@ -110,15 +121,18 @@ impl fmt::Display for Event {
                     "{transfer} {dataset_name}: receiving from {partner}, about {announced_octets} octets"
                 )
             }
-            Self::Received { transfer, octets, path } => {
-                write!(f, "{transfer} received, {octets} octets: {path}")
+            Self::Received { transfer, octets, path, found } => {
+                write!(f, "{transfer} received, {octets} octets: {path}")?;
+                if found.is_empty() { Ok(()) } else { write!(f, "; {found}") }
             }
             Self::ReceiveFailed { transfer, text } => write!(f, "{transfer} not received: {text}"),
             Self::OfferRefused { session, dataset_name, text } => {
                 write!(f, "session {session}: {dataset_name} refused: {text}")
             }
             Self::ReceiptSent { transfer } => write!(f, "{transfer} receipt sent"),
-            Self::ReceiptArrived { transfer, text } => write!(f, "{transfer} {text}"),
+            Self::ReceiptArrived { transfer, text } | Self::ReceiptUnproven { transfer, text } => {
+                write!(f, "{transfer} {text}")
+            }
             Self::UnknownReceipt { session, dataset_name } => {
                 write!(f, "session {session}: receipt for {dataset_name}, which nobody here waits for")
             }

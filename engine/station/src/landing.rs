@@ -14,8 +14,8 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use odile_catalog::{Inbound, InboundState, NewReceipt, TransferRef};
-use odile_partner::PartnerName;
+use odile_catalog::{Inbound, InboundState, NewReceipt, ReceiptKind, TransferRef};
+use odile_partner::Partner;
 use odile_transfer::inbox_file_name;
 use odile_wire::VariableText;
 use serde_json::json;
@@ -23,17 +23,19 @@ use serde_json::json;
 use crate::clock::now_ms;
 use crate::error::StationError;
 use crate::event::Event;
-use crate::ledger::Ledger;
+use crate::intake::Verdict;
 use crate::shared::Shared;
 use crate::spool::PartFile;
+use crate::{receipts, services};
 
 /// A file whose last octet has come.
 pub(crate) struct Landing<'a> {
     pub(crate) shared: &'a Shared,
-    pub(crate) partner: &'a PartnerName,
+    pub(crate) partner: &'a Partner,
     pub(crate) inbound: &'a Inbound,
     pub(crate) octets: u64,
     pub(crate) records: u64,
+    pub(crate) verdict: &'a Verdict,
 }
 
 /// Why a file has not landed.
@@ -54,7 +56,7 @@ impl<E: Into<StationError>> From<E> for NotLanded {
 impl Landing<'_> {
     /// Makes the file durable and visible. Gives its path.
     pub(crate) async fn land(&self, part: PartFile) -> Result<PathBuf, NotLanded> {
-        let folder = self.shared.home.inbox(self.partner);
+        let folder = self.shared.home.inbox(&self.partner.name);
         let from = self.shared.home.spool().join(&self.inbound.part_name);
         let mut copy = 0;
         let mut name = free_name(&folder, self.inbound, &mut copy);
@@ -79,7 +81,9 @@ impl Landing<'_> {
             self.take_back(&folder, &name).await;
             return Err(error.into());
         }
-        received(&self.shared.ledger, self.inbound.id).await.map_err(NotLanded::Unnoted)?;
+        let mut inbound = self.inbound.clone();
+        inbound.transmitted = self.verdict.transmitted.as_ref().map(services::stored_stream);
+        received(self.shared, self.partner, &inbound).await.map_err(NotLanded::Unnoted)?;
         Ok(folder.join(name))
     }
 
@@ -119,25 +123,30 @@ impl Landing<'_> {
     }
 
     async fn write_sidecar(&self, path: &Path) -> Result<(), StationError> {
-        let text = sidecar(self.inbound, self.octets, self.records).to_string();
+        let text = sidecar(self.inbound, self.octets, self.records, self.verdict).to_string();
         let file = odile_uring::File::create(path).await?;
         file.write_small(text.into_bytes()).await?;
         Ok(file.sync_data().await?)
     }
 
     async fn note_landing(&self, folder: &Path, name: &str) -> Result<(), StationError> {
-        let (id, octets, records) = (self.inbound.id, self.octets, self.records);
-        let path = folder.join(name).to_string_lossy().into_owned();
-        let note = move |catalog: &mut odile_catalog::Catalog| {
-            catalog.landing(id, &path, octets, records, None, now_ms())
+        let id = self.inbound.id;
+        let landing = odile_catalog::Landing {
+            final_path: folder.join(name).to_string_lossy().into_owned(),
+            octets: self.octets,
+            records: self.records,
+            digest: None,
+            transmitted: self.verdict.transmitted.as_ref().map(services::stored_stream),
+            signer: services::signer(self.verdict),
         };
-        self.shared.ledger.run(note).await
+        self.shared.ledger.run(move |catalog| catalog.landing(id, &landing, now_ms())).await
     }
 }
 
-async fn received(ledger: &Ledger, id: i64) -> Result<(), StationError> {
-    let receipt = NewReceipt::positive();
-    ledger.run(move |catalog| catalog.received(id, &receipt, now_ms())).await
+async fn received(shared: &Shared, partner: &Partner, inbound: &Inbound) -> Result<(), StationError> {
+    let id = inbound.id;
+    let receipt = receipts::made(shared, partner, inbound, ReceiptKind::Positive);
+    shared.ledger.run(move |catalog| catalog.received(id, &receipt, now_ms())).await
 }
 
 /// The first name that is not taken, counting copies up.
@@ -152,7 +161,7 @@ fn free_name(folder: &Path, inbound: &Inbound, copy: &mut u32) -> String {
 }
 
 /// What is kept beside a received file.
-fn sidecar(inbound: &Inbound, octets: u64, records: u64) -> serde_json::Value {
+fn sidecar(inbound: &Inbound, octets: u64, records: u64, verdict: &Verdict) -> serde_json::Value {
     let text = |text: &VariableText| text.to_string();
     json!({
         "transfer": TransferRef::Inbound(inbound.id).to_string(),
@@ -169,6 +178,8 @@ fn sidecar(inbound: &Inbound, octets: u64, records: u64) -> serde_json::Value {
         "description": text(&inbound.description),
         "octets": octets,
         "records": records,
+        "services": services::described(&inbound.services),
+        "signer": services::signer(verdict),
         "received_ms": now_ms(),
     })
 }
@@ -179,7 +190,11 @@ pub(crate) fn recover(shared: &Shared) -> Result<(), StationError> {
     for inbound in landing {
         let id = inbound.id;
         if has_landed(shared, &inbound) {
-            let receipt = NewReceipt::positive();
+            let receipt = match shared.configuration.partner(&inbound.partner) {
+                Ok(partner) => receipts::made(shared, partner, &inbound, ReceiptKind::Positive),
+                // A partner that was removed meanwhile: the debt remains.
+                Err(_) => NewReceipt::positive(),
+            };
             shared.ledger.run_blocking(move |catalog| catalog.received(id, &receipt, now_ms()))?;
             shared.tell(recovered(id));
         } else {
@@ -199,7 +214,8 @@ pub(crate) async fn settle(shared: &Shared, inbound: &Inbound) -> Result<bool, S
     if !has_landed(shared, inbound) {
         return Ok(false);
     }
-    received(&shared.ledger, inbound.id).await?;
+    let partner = std::sync::Arc::clone(shared.configuration.partner(&inbound.partner)?);
+    received(shared, &partner, inbound).await?;
     shared.tell(recovered(inbound.id));
     Ok(true)
 }

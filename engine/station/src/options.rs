@@ -43,7 +43,7 @@ pub enum Target {
 
 impl Options {
     /// A transfer never uses more blocks than this.
-    pub const BLOCKS_PER_TRANSFER: usize = 4;
+    pub const BLOCKS_PER_TRANSFER: usize = 6;
 
     /// For this machine: a shard for each core, pinned.
     pub fn for_this_machine() -> Self {

@@ -211,7 +211,7 @@ async fn call(shared: &Arc<Shared>, shard: Shard, partner: &Arc<Partner>) -> Res
     for candidate in resolve(&shard, address).await? {
         match Stream::connect(candidate, shared.options.sockets, terms.connect).await {
             Ok(stream) => {
-                return Ok(Link::call(Arc::clone(shared), shard, stream, Arc::clone(partner), terms).await);
+                return Link::call(Arc::clone(shared), shard, stream, Arc::clone(partner), terms).await;
             }
             Err(error) => failure = error.to_string(),
         }

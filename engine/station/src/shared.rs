@@ -5,10 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use odile_partner::PartnerName;
+use odile_tls::ServerConfig;
 use tokio::sync::{Notify, watch};
 
 use crate::event::{Event, EventSink};
 use crate::home::{Configuration, Home};
+use crate::keyring::Keyring;
 use crate::ledger::Ledger;
 use crate::options::Options;
 use crate::progress::ProgressBoard;
@@ -17,6 +19,10 @@ pub(crate) struct Shared {
     pub(crate) home: Home,
     pub(crate) configuration: Configuration,
     pub(crate) options: Options,
+    /// Our keys.
+    pub(crate) keyring: Keyring,
+    /// How we answer over TLS; none: we cannot.
+    pub(crate) tls_server: Option<Arc<ServerConfig>>,
     pub(crate) ledger: Ledger,
     pub(crate) board: Arc<ProgressBoard>,
     /// True once the station is to end.
@@ -31,6 +37,12 @@ pub(crate) struct Shared {
     sessions: AtomicU64,
 }
 
+/// What a station can prove with.
+pub(crate) struct Keys {
+    pub(crate) keyring: Keyring,
+    pub(crate) tls_server: Option<Arc<ServerConfig>>,
+}
+
 /// A partner that is being called; it may be called again when this is dropped.
 pub(crate) struct Calling {
     shared: Arc<Shared>,
@@ -42,6 +54,7 @@ impl Shared {
         home: Home,
         configuration: Configuration,
         options: Options,
+        keys: Keys,
         ledger: Ledger,
         stop: watch::Receiver<bool>,
         sink: EventSink,
@@ -50,6 +63,8 @@ impl Shared {
             home,
             configuration,
             options,
+            keyring: keys.keyring,
+            tls_server: keys.tls_server,
             ledger,
             board: Arc::default(),
             stop,

@@ -71,6 +71,11 @@ impl PartFile {
         self.free.recv().await
     }
 
+    /// A block to fill, if one is free now.
+    pub(crate) fn try_free_block(&mut self) -> Option<Block> {
+        self.free.try_recv().ok()
+    }
+
     /// Hands over the first `length` bytes of a block; they go behind what was handed over before.
     pub(crate) async fn write(&mut self, block: Block, length: usize) {
         // It can only fail if the task panicked, which `finish` tells.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use odile_catalog::{Outbound, OutboundChange, OutboundState, Transfer, TransferRef};
-use odile_partner::PartnerName;
+use odile_partner::{PartnerName, Transport};
 use odile_uring::{Listener, Shard, ShardConfig, ShardThread, Workers};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
@@ -14,15 +14,16 @@ use crate::control::ControlServer;
 use crate::enqueue::SendRequest;
 use crate::error::StationError;
 use crate::event::{Event, EventSink, SessionEnd};
-use crate::home::{Home, HomeLock};
+use crate::home::{Configuration, Home, HomeLock};
+use crate::keyring::Keyring;
 use crate::landing;
 use crate::ledger::{Ledger, LedgerThread};
-use crate::link::Link;
+use crate::link::{Link, server_config};
 use crate::options::Options;
 use crate::outbox;
 use crate::progress::ProgressBoard;
 use crate::scheduler::{Demand, Order, Scheduler};
-use crate::shared::Shared;
+use crate::shared::{Keys, Shared};
 
 /// Which partners a station calls by itself when there is something for them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +52,31 @@ pub struct Station {
 pub struct Handle {
     shared: Arc<Shared>,
     demands: mpsc::UnboundedSender<Demand>,
-    address: Option<SocketAddr>,
+    listen: Listen,
+}
+
+/// Where a station listens. Port 0: any.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Listen {
+    /// Over plain TCP.
+    pub plain: Option<SocketAddr>,
+    /// Over TLS.
+    pub tls: Option<SocketAddr>,
+}
+
+impl Listen {
+    /// Nowhere: it only calls.
+    pub const NOWHERE: Self = Self { plain: None, tls: None };
+
+    /// Over plain TCP only.
+    pub const fn plain(address: SocketAddr) -> Self {
+        Self { plain: Some(address), tls: None }
+    }
+
+    /// True if nobody can call.
+    pub const fn is_nowhere(&self) -> bool {
+        self.plain.is_none() && self.tls.is_none()
+    }
 }
 
 impl Calls {
@@ -65,41 +90,47 @@ impl Calls {
 }
 
 impl Station {
-    /// Starts the station in `home`. With `listen`, partners may call it there (port 0: any), and its outboxes
-    /// are watched.
+    /// Starts the station in `home`. Where it listens, partners may call it (port 0: any); if it listens at all, its
+    /// outboxes are watched.
     pub fn start(
         home: Home,
         options: Options,
-        listen: Option<SocketAddr>,
+        listen: Listen,
         calls: Calls,
         sink: EventSink,
     ) -> Result<Self, StationError> {
         let configuration = home.load()?;
         let lock = home.open(&configuration)?;
+        let keys = keys(&home, &configuration)?;
+        if listen.tls.is_some() && keys.tls_server.is_none() {
+            let text = "there is no key to listen with over TLS: `odile cert new` makes one, or take listen_tls out of \
+                        station.toml";
+            return Err(StationError::Contradiction(text.to_owned()));
+        }
         let (ledger, ledger_thread) = Ledger::open(&home.catalog())?;
         let (stop, stopped) = watch::channel(false);
-        let shared = Arc::new(Shared::new(home, configuration, options, ledger, stopped, sink));
+        let shared = Arc::new(Shared::new(home, configuration, options, keys, ledger, stopped, sink));
         landing::recover(&shared)?;
         shared.ledger.run_blocking(|catalog| catalog.requeue_interrupted(now_ms()))?;
         let (demands, wanted) = mpsc::unbounded_channel();
         let mut station = Self {
-            handle: Handle { shared: Arc::clone(&shared), demands, address: listen },
+            handle: Handle { shared: Arc::clone(&shared), demands, listen },
             stop,
             shards: Vec::new(),
             control: None,
             _ledger: ledger_thread,
             _lock: lock,
         };
-        let orders = station.start_shards(listen)?;
+        let orders = station.start_shards()?;
         // The scheduler and the outbox scan live on the first shard, and come last: all shards are there.
         let scheduler =
             Scheduler { shared: Arc::clone(&shared), calls, demands: wanted, shards: orders.senders };
-        let _ = orders.first.send((scheduler, listen.is_some()));
+        let _ = orders.first.send((scheduler, !listen.is_nowhere()));
         station.control = Some(ControlServer::start(&shared.home, station.handle.clone())?);
         Ok(station)
     }
 
-    fn start_shards(&mut self, listen: Option<SocketAddr>) -> Result<Orders, StationError> {
+    fn start_shards(&mut self) -> Result<Orders, StationError> {
         let shared = Arc::clone(&self.handle.shared);
         let options = &shared.options;
         let workers = Workers::start(options.workers)
@@ -120,23 +151,23 @@ impl Station {
                 workers: workers.clone(),
                 faults: options.faults.clone(),
             };
-            let (bound, address) = std::sync::mpsc::channel();
-            let seat =
-                Seat { shared: Arc::clone(&shared), listen: self.handle.address.and(listen), bound, orders };
-            let on_first = waiting.take();
+            let (bound, addresses) = std::sync::mpsc::channel();
             // With port 0 the first shard chooses, and the others listen at the same port.
-            let listen_at = self.handle.address;
-            self.shards.push(odile_uring::start(config, move |shard| {
-                Seat { listen: listen_at, ..seat }.run(shard, on_first)
-            })?);
-            match address.recv() {
-                Ok(Ok(address)) => self.handle.address = address,
+            let seat = Seat { shared: Arc::clone(&shared), listen: self.handle.listen, bound, orders };
+            let on_first = waiting.take();
+            self.shards.push(odile_uring::start(config, move |shard| seat.run(shard, on_first))?);
+            match addresses.recv() {
+                Ok(Ok(listen)) => self.handle.listen = listen,
                 Ok(Err(error)) => return Err(error.into()),
                 Err(_) => return Err(StationError::LedgerStopped),
             }
         }
-        if let Some(address) = self.handle.address {
-            shared.tell(Event::Listening { address });
+        for (address, transport) in
+            [(self.handle.listen.plain, Transport::Plain), (self.handle.listen.tls, Transport::Tls)]
+        {
+            if let Some(address) = address {
+                shared.tell(Event::Listening { address, transport });
+            }
         }
         Ok(Orders { senders, first })
     }
@@ -170,30 +201,37 @@ struct Orders {
 /// What a shard's main task has.
 struct Seat {
     shared: Arc<Shared>,
-    listen: Option<SocketAddr>,
-    bound: std::sync::mpsc::Sender<Result<Option<SocketAddr>, odile_uring::Error>>,
+    listen: Listen,
+    bound: std::sync::mpsc::Sender<Result<Listen, odile_uring::Error>>,
     orders: mpsc::UnboundedReceiver<Order>,
 }
 
 impl Seat {
     async fn run(mut self, shard: Shard, first: Option<oneshot::Receiver<(Scheduler, bool)>>) {
-        let listener = match self.listen.map(|at| Listener::bind(at, self.shared.options.sockets)).transpose()
-        {
-            Ok(listener) => listener,
+        let listeners = match self.bind() {
+            Ok(listeners) => listeners,
             Err(error) => {
                 let _ = self.bound.send(Err(error));
                 return;
             }
         };
-        let _ = self.bound.send(Ok(listener.as_ref().map(Listener::address)));
+        let at = |wanted| {
+            let mut found = listeners.iter().filter(move |(transport, _)| *transport == wanted);
+            found.next().map(|(_, listener)| listener.address())
+        };
+        let _ = self.bound.send(Ok(Listen { plain: at(Transport::Plain), tls: at(Transport::Tls) }));
         if let Some(first) = first {
             self.start_duties(&shard, first);
         }
         let sessions = Arc::new(Semaphore::new(SESSIONS_MAX));
-        let accepting = listener.as_ref().map(|listener| {
-            let (shared, shard) = (Arc::clone(&self.shared), shard.clone());
-            odile_uring::spawn(accept(listener.share(), shared, shard, Arc::clone(&sessions)))
-        });
+        let accepting: Vec<_> = listeners
+            .into_iter()
+            .map(|(transport, listener)| {
+                let (shared, shard) = (Arc::clone(&self.shared), shard.clone());
+                let task = accept(listener.share(), transport, shared, shard, Arc::clone(&sessions));
+                (listener, odile_uring::spawn(task))
+            })
+            .collect();
         let mut stop = self.shared.stop.clone();
         while !self.shared.is_stopping() {
             tokio::select! {
@@ -208,13 +246,24 @@ impl Seat {
                 _ = stop.changed() => {}
             }
         }
-        if let (Some(listener), Some(accepting)) = (listener, accepting) {
+        for (listener, accepting) in accepting {
             listener.close().await;
             let _ = accepting.await;
         }
         // Every link sees the stop and ends; its own timers bound how long that takes.
         let all = u32::try_from(SESSIONS_MAX).unwrap_or(u32::MAX);
         let _ = tokio::time::timeout(STOP_LIMIT, sessions.acquire_many(all)).await;
+    }
+
+    fn bind(&self) -> Result<Vec<(Transport, Listener)>, odile_uring::Error> {
+        let mut listeners = Vec::new();
+        for (transport, address) in [(Transport::Plain, self.listen.plain), (Transport::Tls, self.listen.tls)]
+        {
+            if let Some(address) = address {
+                listeners.push((transport, Listener::bind(address, self.shared.options.sockets)?));
+            }
+        }
+        Ok(listeners)
     }
 
     fn start_duties(&self, shard: &Shard, first: oneshot::Receiver<(Scheduler, bool)>) {
@@ -229,7 +278,13 @@ impl Seat {
     }
 }
 
-async fn accept(listener: Listener, shared: Arc<Shared>, shard: Shard, sessions: Arc<Semaphore>) {
+async fn accept(
+    listener: Listener,
+    transport: Transport,
+    shared: Arc<Shared>,
+    shard: Shard,
+    sessions: Arc<Semaphore>,
+) {
     loop {
         // More callers than that wait in the kernel's queue.
         let Ok(permit) = Arc::clone(&sessions).acquire_owned().await else { return };
@@ -238,7 +293,7 @@ async fn accept(listener: Listener, shared: Arc<Shared>, shard: Shard, sessions:
                 let (shared, shard) = (Arc::clone(&shared), shard.clone());
                 odile_uring::spawn(async move {
                     let _permit = permit;
-                    Link::answer(shared, shard, stream).await;
+                    Link::answer(shared, shard, stream, transport).await;
                 });
             }
             Err(_) if shared.is_stopping() => return,
@@ -252,9 +307,14 @@ async fn accept(listener: Listener, shared: Arc<Shared>, shard: Shard, sessions:
 }
 
 impl Handle {
-    /// Where partners reach this station.
+    /// Where partners reach this station over plain TCP.
     pub fn address(&self) -> Option<SocketAddr> {
-        self.address
+        self.listen.plain
+    }
+
+    /// Where partners reach this station over TLS.
+    pub fn tls_address(&self) -> Option<SocketAddr> {
+        self.listen.tls
     }
 
     /// How far running transfers are.
@@ -343,9 +403,16 @@ fn outbound_number(transfer: TransferRef) -> Result<i64, StationError> {
     }
 }
 
+/// Our keys, and what they are used for at once.
+fn keys(home: &Home, configuration: &Configuration) -> Result<Keys, StationError> {
+    let keyring = Keyring::open(&home.keys(), &configuration.station.keys)?;
+    let tls_server = server_config(&keyring, configuration.partners.values().cloned())?;
+    Ok(Keys { keyring, tls_server })
+}
+
 /// Checks a wish, stores it in the queue, and wakes the scheduler.
 pub(crate) fn enqueue(shared: &Shared, request: &SendRequest) -> Result<Outbound, StationError> {
-    let new = request.prepare(&shared.configuration)?;
+    let new = request.prepare(&shared.configuration, &shared.keyring)?;
     let level = shared
         .configuration
         .partner(&request.partner)?

@@ -1,11 +1,14 @@
 //! Configurations of rustls: versions, cipher suites, our certificate.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use rustls::client::ResolvesClientCert;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, DigitallySignedStruct, DistinguishedName, Error, ServerConfig, SignatureScheme};
 
 use crate::error::TlsError;
@@ -34,16 +37,69 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
+/// What we show when we are asked, and whether we were. Good for one connection.
+pub struct ClientIdentity {
+    identity: Identity,
+    asked: Asked,
+}
+
+/// Tells whether a called station has asked for our certificate.
+#[derive(Debug, Clone, Default)]
+pub struct Asked(Arc<AtomicBool>);
+
+impl ClientIdentity {
+    /// With nobody having asked yet.
+    pub fn new(identity: Identity) -> Self {
+        Self { identity, asked: Asked::default() }
+    }
+
+    /// Keep it to ask after the handshake.
+    pub fn asked(&self) -> Asked {
+        self.asked.clone()
+    }
+}
+
+impl Asked {
+    /// True if the called station has asked for our certificate, and got it.
+    pub fn was_asked(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// Shows one certificate to whoever asks, and notes it.
+#[derive(Debug)]
+struct Show {
+    key: Arc<CertifiedKey>,
+    asked: Asked,
+}
+
+impl ResolvesClientCert for Show {
+    fn resolve(&self, _: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.key.key.choose_scheme(schemes)?;
+        self.asked.0.store(true, Ordering::Release);
+        Some(Arc::clone(&self.key))
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
 /// For calling one partner. `identity`: what we show if we are asked.
-pub fn client_config(policy: Policy, identity: Option<Identity>) -> Result<Arc<ClientConfig>, TlsError> {
+pub fn client_config(
+    policy: Policy,
+    identity: Option<ClientIdentity>,
+) -> Result<Arc<ClientConfig>, TlsError> {
     let builder = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(policy));
     let mut config = match identity {
-        Some(Identity { chain, key }) => builder
-            .with_client_auth_cert(chain, key)
-            .map_err(|error| TlsError::Identity(error.to_string()))?,
+        Some(ClientIdentity { identity: Identity { chain, key }, asked }) => {
+            let certified = CertifiedKey::from_der(chain, key, &provider())
+                .map_err(|error| TlsError::Identity(error.to_string()))?;
+            builder.with_client_cert_resolver(Arc::new(Show { key: Arc::new(certified), asked }))
+        }
         None => builder.with_no_client_auth(),
     };
     // A resumed session would carry yesterday's trust.

@@ -12,10 +12,10 @@ mod connection;
 mod error;
 mod policy;
 
-pub use config::{ClientAuthentication, Identity, client_config, server_config};
+pub use config::{Asked, ClientAuthentication, ClientIdentity, Identity, client_config, server_config};
 pub use connection::{Received, Tls};
 pub use error::TlsError;
 pub use policy::{CallerCertificate, HostNameCheck, Policy, Trust};
 
-pub use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+pub use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 pub use rustls::{ClientConfig, ServerConfig};

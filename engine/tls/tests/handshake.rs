@@ -2,8 +2,8 @@
 
 use odile_tls::CallerCertificate::{Forbidden, Optional, Required};
 use odile_tls::{
-    CertificateDer, ClientAuthentication, HostNameCheck, Identity, Policy, PrivateKeyDer, Received, Tls,
-    TlsError, Trust, client_config, server_config,
+    CertificateDer, ClientAuthentication, ClientIdentity, HostNameCheck, Identity, Policy, PrivateKeyDer,
+    Received, Tls, TlsError, Trust, client_config, server_config,
 };
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::UnixTime;
@@ -62,7 +62,8 @@ struct Ends {
 impl Ends {
     fn new(server: &Issued, trust: Trust, check: HostNameCheck, host: &str, client: Option<&Issued>) -> Self {
         let policy = Policy::new(trust, check).expect("something to trust");
-        let config = client_config(policy, client.map(Issued::identity)).expect("a client");
+        let config =
+            client_config(policy, client.map(Issued::identity).map(ClientIdentity::new)).expect("a client");
         let served = server_config(server.identity(), ClientAuthentication::Asked).expect("a server");
         Self {
             client: Tls::client(config, host).expect("a host name"),

@@ -4,13 +4,13 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
-use odile_station::{Calls, Home, Station, StationError};
+use odile_station::{Calls, Home, Listen, Station, StationError};
 use odile_tests::station::{TestStation, options};
 
 const PARTNER: &str = "code = \"O0013PARTNER\"\n";
 
 fn start(home: &Home) -> Result<Station, StationError> {
-    Station::start(home.clone(), options(), None, Calls::Nobody, Arc::new(|_| {}))
+    Station::start(home.clone(), options(), Listen::NOWHERE, Calls::Nobody, Arc::new(|_| {}))
 }
 
 /// The message that it does not start with.

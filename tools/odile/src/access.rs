@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use odile_station::catalog::TransferRef;
 use odile_station::control::{Client, Request, Response};
-use odile_station::{Calls, Event, Handle, Options, SendRequest, Severity, Station, StationError, probe};
+use odile_station::{
+    Calls, Event, Handle, Listen, Options, SendRequest, Severity, Station, StationError, probe,
+};
 
 use crate::context::Context;
 use crate::exit::Failure;
@@ -153,7 +155,7 @@ impl Alone {
             // Nobody listens any more once the command ends.
             let _ = sink.send(event.clone());
         });
-        let station = Station::start(context.home.clone(), options, None, calls.clone(), sink)?;
+        let station = Station::start(context.home.clone(), options, Listen::NOWHERE, calls.clone(), sink)?;
         Ok(Self { news, sessions: BTreeSet::new(), station })
     }
 

@@ -181,6 +181,9 @@ pub struct ServeArgs {
     /// Where to listen, instead of what station.toml says; port 0 takes any
     #[arg(long, value_name = "ADDR:PORT")]
     pub listen: Option<SocketAddr>,
+    /// Where to listen with TLS, instead of what station.toml says; port 0 takes any
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub listen_tls: Option<SocketAddr>,
     /// Stop when standard input is closed: for a parent process that may vanish
     #[arg(long, hide = true)]
     pub until_input_closes: bool,

@@ -27,11 +27,15 @@ pub fn json(event: &Event) -> Value {
 
 fn details(event: &Event) -> (&'static str, Value) {
     match event {
-        Event::Listening { address } => ("listening", json!({ "address": address.to_string() })),
+        Event::Listening { address, transport } => {
+            ("listening", json!({ "address": address.to_string(), "transport": transport.to_string() }))
+        }
         Event::ListenFailed { .. } => ("listen_failed", json!({})),
         Event::Connected { session, peer } => {
             ("connected", json!({ "session": session, "peer": peer.to_string() }))
         }
+        Event::Secured { session, tls } => ("secured", json!({ "session": session, "tls": tls })),
+        Event::HandshakeFailed { peer, .. } => ("handshake_failed", json!({ "peer": peer.to_string() })),
         Event::CallFailed { partner, .. } => ("call_failed", json!({ "partner": partner })),
         Event::SessionOpened { session, partner, level, buffer_size, credit } => (
             "session_opened",
@@ -50,9 +54,9 @@ fn details(event: &Event) -> (&'static str, Value) {
             "file_queued",
             json!({ "transfer": transfer, "partner": partner, "dataset_name": dataset_name, "path": path }),
         ),
-        Event::FileOffered { transfer, partner, dataset_name } => (
+        Event::FileOffered { transfer, partner, dataset_name, services } => (
             "file_offered",
-            json!({ "transfer": transfer, "partner": partner, "dataset_name": dataset_name }),
+            json!({ "transfer": transfer, "partner": partner, "dataset_name": dataset_name, "services": services }),
         ),
         Event::FileSent { transfer, octets } => {
             ("file_sent", json!({ "transfer": transfer, "octets": octets }))
@@ -64,8 +68,8 @@ fn details(event: &Event) -> (&'static str, Value) {
             json!({ "transfer": transfer, "partner": partner, "dataset_name": dataset_name,
                     "announced_octets": announced_octets }),
         ),
-        Event::Received { transfer, octets, path } => {
-            ("received", json!({ "transfer": transfer, "octets": octets, "path": path }))
+        Event::Received { transfer, octets, path, found } => {
+            ("received", json!({ "transfer": transfer, "octets": octets, "path": path, "found": found }))
         }
         Event::ReceiveFailed { transfer, .. } => ("receive_failed", json!({ "transfer": transfer })),
         Event::OfferRefused { session, dataset_name, .. } => {
@@ -73,6 +77,7 @@ fn details(event: &Event) -> (&'static str, Value) {
         }
         Event::ReceiptSent { transfer } => ("receipt_sent", json!({ "transfer": transfer })),
         Event::ReceiptArrived { transfer, .. } => ("receipt_arrived", json!({ "transfer": transfer })),
+        Event::ReceiptUnproven { transfer, .. } => ("receipt_unproven", json!({ "transfer": transfer })),
         Event::UnknownReceipt { session, dataset_name } => {
             ("unknown_receipt", json!({ "session": session, "dataset_name": dataset_name }))
         }
@@ -84,12 +89,14 @@ fn details(event: &Event) -> (&'static str, Value) {
 
 #[cfg(test)]
 mod tests {
+    use odile_station::partner::Transport;
+
     use super::*;
 
     #[test]
     fn an_event_has_its_name_its_fields_and_its_text() {
         let address = "127.0.0.1:3305".parse().unwrap();
-        let value = json(&Event::Listening { address });
+        let value = json(&Event::Listening { address, transport: Transport::Plain });
         assert_eq!(value["event"], "listening");
         assert_eq!(value["address"], "127.0.0.1:3305");
         assert_eq!(value["trouble"], false);

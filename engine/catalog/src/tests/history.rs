@@ -1,6 +1,6 @@
 use serde_json::json;
 
-use super::{Fixture, new_inbound, new_outbound, part};
+use super::{Fixture, eerp, landing, new_inbound, new_outbound, part};
 use crate::{
     CatalogError, EVENT_TEXT_BYTES_MAX, EVENTS_PER_TRANSFER_MAX, HistoryFilter, NewReceipt, OutboundChange,
     OutboundState, TransferRef,
@@ -38,7 +38,7 @@ fn lists_both_directions_newest_first() {
 #[test]
 fn an_entry_speaks_plainly() {
     let mut fixture = three_transfers();
-    fixture.catalog.landing(1, "in/part.stp", 123, 4, None, 2500).unwrap();
+    fixture.catalog.landing(1, &landing(), 2500).unwrap();
     let entries = fixture.catalog.history(&HistoryFilter::default()).unwrap();
     assert_eq!(
         serde_json::to_value(&entries[1]).unwrap(),
@@ -50,6 +50,7 @@ fn an_entry_speaks_plainly() {
             "time": "1204050001",
             "originator": "O0013000002ALICE CAST",
             "destination": "O0013000001BOBMOTORS",
+            "services": { "security": 0, "compression": 0, "suite": 0, "signed_receipt": false },
             "state": "landing",
             "detail": "",
             "octets": 123,
@@ -71,7 +72,7 @@ fn shows_a_sent_file_with_its_story() {
     catalog.set_outbound(1, &OutboundChange::default().position_bytes(5), 2001).unwrap();
     catalog.note(TransferRef::Outbound(1), "restarted at block 7", 2002).unwrap();
     catalog.set_outbound(1, &OutboundChange::to(OutboundState::Sent), 2003).unwrap();
-    catalog.receipt_arrived(1, &NewReceipt::positive(), 2004).unwrap();
+    catalog.receipt_arrived(1, &eerp(), 2004).unwrap();
     let shown = catalog.show(TransferRef::Outbound(1)).unwrap().unwrap();
     let lines: Vec<_> = shown.events.iter().map(|event| (event.at_ms, event.text.as_str())).collect();
     assert_eq!(
@@ -95,7 +96,7 @@ fn shows_a_sent_file_with_its_story() {
     assert_eq!(value["file"]["state"], "delivered");
     assert_eq!(
         value["receipts"],
-        json!([{ "what": "EERP", "state": "arrived", "at_ms": 2004, "sent_ms": null }])
+        json!([{ "what": "EERP", "state": "arrived", "proof": "not asked", "at_ms": 2004, "sent_ms": null }])
     );
 }
 
@@ -105,7 +106,7 @@ fn shows_a_received_file_with_its_receipt() {
     let catalog = &mut fixture.catalog;
     catalog.failed_inbound(1, "line broken", 2100).unwrap();
     catalog.begin_inbound(&new_inbound("alice", part(*b"1204050001")), 2200).unwrap();
-    catalog.landing(1, "in/part.stp", 123, 4, None, 2500).unwrap();
+    catalog.landing(1, &landing(), 2500).unwrap();
     catalog.received(1, &NewReceipt::positive(), 2600).unwrap();
     let receipt = catalog.receipts_owed("alice").unwrap().remove(0);
     catalog.receipt_sent(receipt.id, 2700).unwrap();
@@ -127,7 +128,7 @@ fn shows_a_received_file_with_its_receipt() {
     assert_eq!(value["file"]["user"], "\\x00\\xFFUSER");
     assert_eq!(
         value["receipts"],
-        json!([{ "what": "EERP", "state": "sent", "at_ms": 2600, "sent_ms": 2700 }])
+        json!([{ "what": "EERP", "state": "sent", "proof": "unsigned", "at_ms": 2600, "sent_ms": 2700 }])
     );
 }
 

@@ -1,15 +1,10 @@
-use odile_wire::{DateStamp, FileId, NegativeEndReason, TimeStamp, VariableText};
+use odile_wire::{DateStamp, FileId, TimeStamp};
 
-use super::{Fixture, code, file, new_inbound, part};
-use crate::{CatalogError, Inbound, InboundState, NewReceipt, ReceiptKind, TransferRef};
-
-fn nerp() -> NewReceipt {
-    NewReceipt::negative(
-        code("O0013000001BOBMOTORS"),
-        NegativeEndReason::DECRYPTION_FAILED,
-        VariableText::truncated("no key for this recipient"),
-    )
-}
+use super::{Fixture, code, file, landing, lower_case_code, nerp, new_inbound, part};
+use crate::{
+    CatalogError, Inbound, InboundState, Landing, NewInbound, NewReceipt, ReceiptKind, Services, TransferRef,
+    Transmitted,
+};
 
 impl Fixture {
     fn begun(&mut self, time: [u8; 10]) -> Inbound {
@@ -18,7 +13,7 @@ impl Fixture {
 
     fn landed(&mut self, time: [u8; 10]) -> Inbound {
         let inbound = self.begun(time);
-        self.catalog.landing(inbound.id, "in/part.stp", 1 << 41, 12, Some("sha256:00"), 2000).unwrap();
+        self.catalog.landing(inbound.id, &landing(), 2000).unwrap();
         inbound
     }
 
@@ -32,6 +27,7 @@ fn keeps_every_field_octet_for_octet() {
     let mut fixture = Fixture::new();
     let mut new = new_inbound("alice", part(*b"1204050001"));
     new.file.originator = odile_wire::IdentificationCode::from_octets(*b"o0013 \x00\xe4lice  Cast       ");
+    new.services = Services { security: 1, compression: 0, suite: 4, signed_receipt: true };
     let stored = fixture.catalog.begin_inbound(&new, 1000).unwrap();
     assert_eq!(stored.file.originator.octets(), new.file.originator.octets());
     assert_eq!((stored.id, stored.state, stored.detail.as_str()), (1, InboundState::Receiving, ""));
@@ -40,11 +36,22 @@ fn keeps_every_field_octet_for_octet() {
     assert_eq!((stored.record_size, stored.announced_blocks), (80, 9_999_999_999_999));
     assert_eq!(stored.description, new.description);
     assert_eq!((stored.created_ms, stored.changed_ms), (1000, 1000));
-    fixture.catalog.landing(1, "in/part.stp", 1 << 41, 12, Some("sha256:00"), 2000).unwrap();
+    assert_eq!((stored.services, &stored.transmitted, &stored.signer), (new.services, &None, &None));
+    let landing = Landing {
+        final_path: "in/part.stp".to_owned(),
+        octets: 1 << 41,
+        records: 12,
+        digest: Some("sha256:00".to_owned()),
+        transmitted: Some(Transmitted { octets: 1 << 40, hash: vec![9; 32] }),
+        signer: Some("CN=alice, serial 12".to_owned()),
+    };
+    fixture.catalog.landing(1, &landing, 2000).unwrap();
     let landed = fixture.reopened().inbound(1).unwrap().unwrap();
     assert_eq!((landed.state, landed.octets, landed.records), (InboundState::Landing, 1 << 41, 12));
     assert_eq!(landed.final_path.as_deref(), Some("in/part.stp"));
     assert_eq!(landed.digest.as_deref(), Some("sha256:00"));
+    assert_eq!((&landed.transmitted, &landed.signer), (&landing.transmitted, &landing.signer));
+    assert_eq!(landed.services, new.services);
     assert_eq!((landed.created_ms, landed.changed_ms), (1000, 2000));
     assert_eq!(fixture.catalog.inbound(2).unwrap(), None);
 }
@@ -134,6 +141,23 @@ fn an_unfinished_file_is_taken_up_again() {
 }
 
 #[test]
+fn nothing_of_the_earlier_attempt_is_left_when_a_file_comes_again() {
+    let mut fixture = Fixture::new();
+    let secured = Services { security: 3, compression: 1, suite: 2, signed_receipt: true };
+    let first = NewInbound { services: secured, ..new_inbound("alice", part(*b"1204050001")) };
+    let id = fixture.catalog.begin_inbound(&first, 1000).unwrap().id;
+    let transmitted = Some(Transmitted { octets: 5, hash: vec![1; 20] });
+    let landed = Landing { transmitted, signer: Some("CN=alice".to_owned()), ..landing() };
+    fixture.catalog.landing(id, &landed, 2000).unwrap();
+    fixture.catalog.received(id, &nerp(), 3000).unwrap();
+    let again = fixture.begun(*b"1204050001");
+    assert_eq!((again.id, again.services), (id, Services::PLAIN));
+    assert_eq!((again.transmitted, again.signer, again.digest, again.octets), (None, None, None, 0));
+    fixture.catalog.failed_inbound(id, "line broken", 4000).unwrap();
+    assert_eq!(fixture.catalog.begin_inbound(&first, 5000).unwrap().services, secured);
+}
+
+#[test]
 fn a_negative_receipt_that_was_not_sent_is_withdrawn_when_the_file_comes_again() {
     let mut fixture = Fixture::new();
     let inbound = fixture.begun(*b"1204050001");
@@ -184,7 +208,7 @@ fn every_part_of_the_identity_counts() {
         fixture.catalog.begin_inbound(&new_inbound("alice", other), 5000).unwrap();
     }
     assert_eq!(fixture.catalog.known_inbound("bob", &known).unwrap(), None);
-    let other_case = FileId { originator: code("o0013000002alice CAST"), ..known };
+    let other_case = FileId { originator: lower_case_code("O0013000002ALICE CAST"), ..known };
     assert!(fixture.catalog.known_inbound("alice", &other_case).unwrap().is_some());
 }
 
@@ -222,7 +246,7 @@ fn every_illegal_transition_is_refused() {
             let catalog = &mut fixture.catalog;
             let result = match to {
                 Receiving => catalog.begin_inbound(&new_inbound("alice", part(*b"1204050001")), 2).map(drop),
-                Landing => catalog.landing(id, "in/part.stp", 1, 0, None, 2),
+                Landing => catalog.landing(id, &landing(), 2),
                 Received => catalog.received(id, &NewReceipt::positive(), 2),
                 Failed => catalog.failed_inbound(id, "no use", 2),
             };
@@ -237,7 +261,7 @@ fn an_unknown_number_is_named() {
     let mut fixture = Fixture::new();
     let catalog = &mut fixture.catalog;
     for error in [
-        catalog.landing(7, "x", 0, 0, None, 1).unwrap_err(),
+        catalog.landing(7, &landing(), 1).unwrap_err(),
         catalog.received(7, &NewReceipt::positive(), 1).unwrap_err(),
         catalog.failed_inbound(7, "", 1).unwrap_err(),
     ] {
@@ -265,8 +289,10 @@ fn recovery_finds_the_files_of_each_state() {
 fn numbers_beyond_63_bits_are_refused() {
     let mut fixture = Fixture::new();
     let id = fixture.begun(*b"1204050001").id;
-    for (octets, records) in [(1 << 63, 0), (0, 1 << 63)] {
-        let error = fixture.catalog.landing(id, "in/part.stp", octets, records, None, 2).unwrap_err();
+    for (octets, records, transmitted) in [(1 << 63, 0, 0), (0, 1 << 63, 0), (0, 0, 1 << 63)] {
+        let transmitted = Some(Transmitted { octets: transmitted, hash: Vec::new() });
+        let landing = Landing { octets, records, transmitted, ..landing() };
+        let error = fixture.catalog.landing(id, &landing, 2).unwrap_err();
         assert!(matches!(error, CatalogError::OutOfRange { .. }), "{error:?}");
     }
     let mut new = new_inbound("alice", part(*b"1204050002"));

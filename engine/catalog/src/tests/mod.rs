@@ -2,16 +2,24 @@
 
 mod history;
 mod inbound;
+mod migration;
 mod opening;
 mod outbound;
+mod receipts;
+mod services;
 
 use std::path::PathBuf;
 
 use odile_wire::command::FileFormat;
-use odile_wire::{DateStamp, FileId, IdentificationCode, Text, TimeStamp, UserData, VariableText};
+use odile_wire::{
+    DateStamp, FileId, IdentificationCode, NegativeEndReason, Text, TimeStamp, UserData, VariableText,
+};
 use tempfile::TempDir;
 
-use crate::{AfterDelivery, Catalog, NewInbound, NewOutbound, SourceIdentity};
+use crate::{
+    AfterDelivery, ArrivedReceipt, Catalog, Landing, NewInbound, NewOutbound, NewReceipt, OutboundChange,
+    OutboundState, Services, SourceIdentity, Verdict,
+};
 
 /// A catalog and the folder that it lies in.
 struct Fixture {
@@ -34,10 +42,36 @@ impl Fixture {
     fn reopened(&self) -> Catalog {
         Catalog::open(&self.path()).unwrap()
     }
+
+    fn queued(&mut self, time: [u8; 10]) -> i64 {
+        self.catalog.enqueue(&new_outbound("bob", part(time)), 1000).unwrap().id
+    }
+
+    fn set(&mut self, id: i64, state: OutboundState) {
+        self.catalog.set_outbound(id, &OutboundChange::to(state), 2000).unwrap();
+    }
+
+    fn sent(&mut self, time: [u8; 10]) -> i64 {
+        let id = self.queued(time);
+        self.set(id, OutboundState::Sending);
+        self.set(id, OutboundState::Sent);
+        id
+    }
+
+    fn state(&self, id: i64) -> OutboundState {
+        self.catalog.outbound(id).unwrap().unwrap().state
+    }
 }
 
 fn code(text: &str) -> IdentificationCode {
     IdentificationCode::new(text).unwrap()
+}
+
+/// As a peer may write it: codes of our own are in upper case.
+fn lower_case_code(text: &str) -> IdentificationCode {
+    let mut octets = *code(text).octets();
+    octets.make_ascii_lowercase();
+    IdentificationCode::from_octets(octets)
 }
 
 fn file(name: &str, date: [u8; 8], time: [u8; 10]) -> FileId {
@@ -71,6 +105,7 @@ fn new_outbound(partner: &str, file: FileId) -> NewOutbound {
         after_delivery: AfterDelivery::DeleteSource,
         description: VariableText::truncated("Türrahmen, Stand 7"),
         original_name: "part.stp".to_owned(),
+        services: Services::PLAIN,
     }
 }
 
@@ -84,5 +119,33 @@ fn new_inbound(partner: &str, file: FileId) -> NewInbound {
         announced_blocks: 9_999_999_999_999,
         description: VariableText::from_octets(vec![0xff, 0x00, b'x']).unwrap(),
         part_name: "1.part".to_owned(),
+        services: Services::PLAIN,
     }
+}
+
+fn landing() -> Landing {
+    Landing { final_path: "in/part.stp".to_owned(), octets: 123, records: 4, ..Landing::default() }
+}
+
+/// A receipt for `part(time)` as it comes; nothing was asked of it.
+fn arrived(receipt: NewReceipt, time: [u8; 10]) -> ArrivedReceipt {
+    ArrivedReceipt {
+        receipt,
+        file: part(time),
+        user: UserData::new("RUN42").unwrap(),
+        verdict: Verdict::NotAsked,
+        signer: None,
+    }
+}
+
+fn eerp() -> ArrivedReceipt {
+    arrived(NewReceipt::positive(), *b"1204050001")
+}
+
+fn nerp() -> NewReceipt {
+    NewReceipt::negative(
+        code("O0013000001BOBMOTORS"),
+        NegativeEndReason::DECRYPTION_FAILED,
+        VariableText::truncated("no key for this recipient"),
+    )
 }

@@ -4,29 +4,10 @@ use std::os::unix::ffi::OsStringExt;
 
 use odile_wire::{DateStamp, FileId, Level, NegativeEndReason, TimeStamp, VariableText};
 
-use super::{Fixture, code, file, new_inbound, new_outbound, part};
-use crate::{CatalogError, NewReceipt, OutboundChange, OutboundState, TransferRef};
+use super::{Fixture, arrived, code, eerp, file, landing, lower_case_code, new_inbound, new_outbound, part};
+use crate::{CatalogError, NewReceipt, OutboundChange, OutboundState, Services, TransferRef, Transmitted};
 
 impl Fixture {
-    fn queued(&mut self, time: [u8; 10]) -> i64 {
-        self.catalog.enqueue(&new_outbound("bob", part(time)), 1000).unwrap().id
-    }
-
-    fn set(&mut self, id: i64, state: OutboundState) {
-        self.catalog.set_outbound(id, &OutboundChange::to(state), 2000).unwrap();
-    }
-
-    fn sent(&mut self, time: [u8; 10]) -> i64 {
-        let id = self.queued(time);
-        self.set(id, OutboundState::Sending);
-        self.set(id, OutboundState::Sent);
-        id
-    }
-
-    fn state(&self, id: i64) -> OutboundState {
-        self.catalog.outbound(id).unwrap().unwrap().state
-    }
-
     fn awaiting(&self, file: &FileId, level: Level) -> Option<i64> {
         self.catalog.outbound_awaiting_receipt("bob", file, level).unwrap().map(|outbound| outbound.id)
     }
@@ -46,6 +27,7 @@ fn keeps_every_field() {
     let mut fixture = Fixture::new();
     let mut new = new_outbound("bob", part(*b"1204050007"));
     new.source = OsString::from_vec(b"/data/out/\xff\xfe name.stp".to_vec()).into();
+    new.services = Services { security: 3, compression: 1, suite: 99, signed_receipt: true };
     let stored = fixture.catalog.enqueue(&new, 1000).unwrap();
     assert_eq!(fixture.reopened().outbound(stored.id).unwrap().as_ref(), Some(&stored));
     assert_eq!(stored.id, 1);
@@ -58,6 +40,7 @@ fn keeps_every_field() {
     assert_eq!(stored.after_delivery, new.after_delivery);
     assert_eq!(stored.description, new.description);
     assert_eq!(stored.original_name, new.original_name);
+    assert_eq!((stored.services, &stored.transmitted), (new.services, &None));
     assert_eq!((stored.state, stored.detail.as_str()), (OutboundState::Queued, ""));
     assert_eq!((stored.position_bytes, stored.attempts, stored.first_offered_ms), (0, 0, None));
     assert_eq!((stored.not_before_ms, stored.created_ms, stored.changed_ms), (1000, 1000, 1000));
@@ -169,7 +152,7 @@ fn partners_have_work_if_files_are_due_or_receipts_owed() {
     fixture.queued(*b"1204050002");
     let inbound = fixture.catalog.begin_inbound(&new_inbound("alice", part(*b"1204050001")), 1).unwrap();
     assert!(fixture.catalog.partners_with_work(999).unwrap().is_empty());
-    fixture.catalog.landing(inbound.id, "in/part.stp", 5, 1, None, 2).unwrap();
+    fixture.catalog.landing(inbound.id, &landing(), 2).unwrap();
     fixture.catalog.received(inbound.id, &NewReceipt::positive(), 3).unwrap();
     assert_eq!(fixture.catalog.partners_with_work(999).unwrap(), ["alice"]);
     assert_eq!(fixture.catalog.partners_with_work(1000).unwrap(), ["alice", "bob"]);
@@ -197,13 +180,38 @@ fn a_change_leaves_alone_what_it_does_not_name() {
 }
 
 #[test]
+fn what_was_transmitted_stays_until_it_is_transmitted_again() {
+    let mut fixture = Fixture::new();
+    let id = fixture.queued(*b"1204050001");
+    fixture.set(id, OutboundState::Sending);
+    let first = Transmitted { octets: (1 << 63) - 1, hash: vec![0xab; 64] };
+    fixture.catalog.set_outbound(id, &OutboundChange::default().transmitted(first.clone()), 2000).unwrap();
+    let stored = |fixture: &Fixture| fixture.reopened().outbound(id).unwrap().unwrap().transmitted;
+    assert_eq!(stored(&fixture), Some(first.clone()));
+    fixture.set(id, OutboundState::Queued);
+    fixture.set(id, OutboundState::Sending);
+    assert_eq!(stored(&fixture), Some(first), "the partner may have all of it, and tell of it later");
+    let not_hashed = Transmitted { octets: 0, hash: Vec::new() };
+    let sent = OutboundChange::to(OutboundState::Sent).transmitted(not_hashed.clone());
+    fixture.catalog.set_outbound(id, &sent, 3000).unwrap();
+    assert_eq!(stored(&fixture), Some(not_hashed.clone()));
+    let beyond = OutboundChange::default().transmitted(Transmitted { octets: 1 << 63, hash: Vec::new() });
+    let error = fixture.catalog.set_outbound(id, &beyond, 4000).unwrap_err();
+    assert!(matches!(error, CatalogError::OutOfRange { .. }), "{error:?}");
+    assert_eq!(stored(&fixture), Some(not_hashed));
+}
+
+#[test]
 fn every_state_is_stored_and_every_illegal_transition_refused() {
-    use OutboundState::{Cancelled, Delivered, Failed, Held, Queued, Refused, Rejected, Sending, Sent};
+    use OutboundState::{
+        Cancelled, Delivered, Failed, Held, Queued, Refused, Rejected, Sending, Sent, Unproven,
+    };
     // Typed in from the diagram, not asked of the code.
-    let legal: [(OutboundState, &[OutboundState]); 9] = [
+    let legal: [(OutboundState, &[OutboundState]); 10] = [
         (Queued, &[Queued, Sending, Held, Failed, Cancelled]),
         (Sending, &[Sending, Sent, Queued, Held, Refused, Failed, Cancelled, Delivered, Rejected]),
         (Sent, &[Sent, Delivered, Rejected, Failed, Cancelled]),
+        (Unproven, &[Delivered, Rejected, Failed, Cancelled]),
         (Held, &[Held, Queued, Failed, Cancelled]),
         (Refused, &[Queued, Cancelled]),
         (Failed, &[Queued, Cancelled]),
@@ -236,7 +244,7 @@ fn an_unknown_number_is_named() {
     let change = OutboundChange::to(OutboundState::Sending);
     for error in [
         fixture.catalog.set_outbound(7, &change, 1).unwrap_err(),
-        fixture.catalog.receipt_arrived(7, &NewReceipt::positive(), 1).unwrap_err(),
+        fixture.catalog.receipt_arrived(7, &eerp(), 1).unwrap_err(),
     ] {
         assert!(
             matches!(error, CatalogError::NoSuchTransfer { transfer: TransferRef::Outbound(7) }),
@@ -260,7 +268,8 @@ fn the_queue_holds_what_is_not_final() {
         fixture.catalog.queue().unwrap().into_iter().map(|outbound| outbound.state).collect();
     let expected: Vec<_> = OutboundState::ALL.iter().copied().filter(|state| !state.is_final()).collect();
     assert_eq!(states, expected);
-    assert_eq!(states.len(), 4);
+    assert!(states.contains(&OutboundState::Unproven));
+    assert_eq!(states.len(), 5);
 }
 
 #[test]
@@ -297,13 +306,18 @@ fn a_receipt_finds_its_file_at_every_level() {
         assert_eq!(fixture.awaiting(&as_seen_before_level_4(&part(*b"1204050002")), level), Some(first));
         assert_eq!(fixture.awaiting(&as_seen_before_level_4(&part(*b"1204060001")), level), None);
     }
-    fixture.catalog.receipt_arrived(first, &NewReceipt::positive(), 3000).unwrap();
+    fixture.catalog.receipt_arrived(first, &eerp(), 3000).unwrap();
     let short = as_seen_before_level_4(&part(*b"1204050001"));
     assert_eq!(fixture.awaiting(&short, Level::V1_2), Some(second), "the first has its receipt");
     let elsewhere = FileId { originator: code("O0013000003CAROL"), ..part(*b"1204050002") };
     assert_eq!(fixture.awaiting(&elsewhere, Level::V2_0), None);
-    let other_case = FileId { originator: code("o0013000002alice cast"), ..part(*b"1204050002") };
+    let other_case = FileId { originator: lower_case_code("O0013000002ALICE CAST"), ..part(*b"1204050002") };
     assert_eq!(fixture.awaiting(&other_case, Level::V2_0), Some(second));
+    fixture.catalog.connection.execute("UPDATE outbound SET state = 'unproven'", []).unwrap();
+    assert_eq!(fixture.awaiting(&part(*b"1204050002"), Level::V2_0), Some(second), "a right one may come");
+    let third = fixture.sent(*b"1204050003");
+    let short = as_seen_before_level_4(&part(*b"1204050003"));
+    assert_eq!(fixture.awaiting(&short, Level::V1_2), Some(third), "those without any come first");
     let none = fixture.catalog.outbound_awaiting_receipt("carol", &part(*b"1204050002"), Level::V2_0);
     assert_eq!(none.unwrap(), None, "not this partner's");
 }
@@ -314,13 +328,13 @@ fn a_receipt_settles_a_file_whose_answer_was_lost() {
     let id = fixture.queued(*b"1204050001");
     assert_eq!(fixture.awaiting(&part(*b"1204050001"), Level::V2_0), None, "never offered");
     assert!(matches!(
-        fixture.catalog.receipt_arrived(id, &NewReceipt::positive(), 1),
+        fixture.catalog.receipt_arrived(id, &eerp(), 1),
         Err(CatalogError::IllegalTransition { .. })
     ));
     fixture.set(id, OutboundState::Sending);
     fixture.catalog.requeue_interrupted(3000).unwrap();
     assert_eq!(fixture.awaiting(&part(*b"1204050001"), Level::V2_0), Some(id));
-    fixture.catalog.receipt_arrived(id, &NewReceipt::positive(), 4000).unwrap();
+    fixture.catalog.receipt_arrived(id, &eerp(), 4000).unwrap();
     assert_eq!(fixture.state(id), OutboundState::Delivered);
     assert_eq!(fixture.catalog.next_outbound("bob", 9999).unwrap(), None, "not sent a second time");
 }
@@ -330,12 +344,13 @@ fn receipts_that_came_end_the_file_once() {
     let mut fixture = Fixture::new();
     let (good, bad) = (fixture.sent(*b"1204050001"), fixture.sent(*b"1204050002"));
     let signed = NewReceipt { hash: vec![1; 32], signature: vec![2; 500], ..NewReceipt::positive() };
-    fixture.catalog.receipt_arrived(good, &signed, 3000).unwrap();
+    fixture.catalog.receipt_arrived(good, &arrived(signed, *b"1204050001"), 3000).unwrap();
     let nerp = NewReceipt::negative(
         code("O0013000001BOBMOTORS"),
         NegativeEndReason::INVALID_SIGNATURE,
         VariableText::truncated("certificate expired"),
     );
+    let nerp = arrived(nerp, *b"1204050002");
     fixture.catalog.receipt_arrived(bad, &nerp, 3001).unwrap();
     assert_eq!(fixture.state(good), OutboundState::Delivered);
     let rejected = fixture.reopened().outbound(bad).unwrap().unwrap();

@@ -3,7 +3,7 @@
 use libdeflater::{CompressionLvl, Compressor};
 use serde::{Deserialize, Serialize};
 
-use super::skim;
+use super::skim::Skimmer;
 use crate::error::Misuse;
 
 /// How hard to compress: 1 (fast) to 12 (small).
@@ -50,6 +50,7 @@ pub struct ChunkCompressor {
     compressor: Compressor,
     probe: Compressor,
     scratch: Vec<u8>,
+    skimmer: Skimmer,
 }
 
 impl ChunkCompressor {
@@ -58,7 +59,12 @@ impl ChunkCompressor {
         let level = CompressionLvl::new(i32::from(level.0))
             .map_err(|_| Misuse::OutOfRange("the compression level"))?;
         let fastest = CompressionLvl::new(1).map_err(|_| Misuse::OutOfRange("the compression level"))?;
-        Ok(Self { compressor: Compressor::new(level), probe: Compressor::new(fastest), scratch: Vec::new() })
+        Ok(Self {
+            compressor: Compressor::new(level),
+            probe: Compressor::new(fastest),
+            scratch: Vec::new(),
+            skimmer: Skimmer::new(),
+        })
     }
 
     /// Compresses one chunk, replacing what is in `packed`.
@@ -72,7 +78,7 @@ impl ChunkCompressor {
                 .deflate_compress(plain, packed)
                 .map_err(|_| Misuse::Crypto("deflate ran out of room"))?;
             packed.truncate(packed_bytes);
-            seam(packed)?;
+            seam(packed, &mut self.skimmer)?;
         }
         if packed.is_empty() || packed.len() > stored_bytes(plain.len()) {
             store(plain, packed);
@@ -118,8 +124,8 @@ pub(crate) fn stored_bytes(plain_bytes: usize) -> usize {
 }
 
 /// Makes the last block of a deflate stream an ordinary one, and ends it on an octet with an empty stored block.
-fn seam(packed: &mut Vec<u8>) -> Result<(), Misuse> {
-    let last = skim::last_block(packed).ok_or(Misuse::Crypto("deflate output does not decode"))?;
+fn seam(packed: &mut Vec<u8>, skimmer: &mut Skimmer) -> Result<(), Misuse> {
+    let last = skimmer.last_block(packed).ok_or(Misuse::Crypto("deflate output does not decode"))?;
     packed[last.header_bit / 8] &= !(1 << (last.header_bit % 8));
     // Three zero bits are the header of the stored block; they may fit into the last octet.
     let octets = (last.end_bit + 3).div_ceil(8);
@@ -147,14 +153,15 @@ fn store(plain: &[u8], packed: &mut Vec<u8>) {
 fn looks_random(plain: &[u8]) -> bool {
     const STRIDES: usize = 16;
     const STRIDE_BYTES: usize = 1024;
-    const EXPECTED: i64 = (STRIDES * STRIDE_BYTES / 256) as i64;
-    let mut counts = [0_i64; 256];
+    const EXPECTED: i32 = 64;
+    const _: () = assert!(STRIDES * STRIDE_BYTES == 256 * EXPECTED as usize);
+    let mut counts = [0_i32; 256];
     let step = plain.len() / STRIDES;
     for stride in 0..STRIDES {
         for octet in plain[stride * step..].iter().take(STRIDE_BYTES) {
             counts[usize::from(*octet)] += 1;
         }
     }
-    let deviation: i64 = counts.iter().map(|count| (count - EXPECTED).pow(2)).sum();
+    let deviation: i32 = counts.iter().map(|count| (count - EXPECTED).pow(2)).sum();
     deviation / EXPECTED < 600
 }

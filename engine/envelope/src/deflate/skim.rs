@@ -12,28 +12,38 @@ pub(super) struct LastBlock {
     pub end_bit: usize,
 }
 
-/// Finds the last block; nothing if the stream does not decode.
-pub(super) fn last_block(stream: &[u8]) -> Option<LastBlock> {
-    let mut bits = Bits { octets: stream, next: 0, held: 0, count: 0 };
-    let mut tables = Tables::new();
-    loop {
-        let header_bit = bits.position();
-        bits.refill();
-        let is_final = bits.take(1)? == 1;
-        match bits.take(2)? {
-            0 => skip_stored(&mut bits)?,
-            1 => {
-                tables.set_fixed()?;
-                skip_symbols(&mut bits, &tables)?;
+/// Walks, with tables that are kept from stream to stream.
+pub(super) struct Skimmer {
+    tables: Tables,
+}
+
+impl Skimmer {
+    pub fn new() -> Self {
+        Self { tables: Tables::new() }
+    }
+
+    /// Finds the last block; nothing if the stream does not decode.
+    pub fn last_block(&mut self, stream: &[u8]) -> Option<LastBlock> {
+        let mut bits = Bits { octets: stream, next: 0, held: 0, count: 0 };
+        loop {
+            let header_bit = bits.position();
+            bits.refill();
+            let is_final = bits.take(1)? == 1;
+            match bits.take(2)? {
+                0 => skip_stored(&mut bits)?,
+                1 => {
+                    self.tables.set_fixed()?;
+                    skip_symbols(&mut bits, &self.tables)?;
+                }
+                2 => {
+                    self.tables.read_dynamic(&mut bits)?;
+                    skip_symbols(&mut bits, &self.tables)?;
+                }
+                _ => return None,
             }
-            2 => {
-                tables.read_dynamic(&mut bits)?;
-                skip_symbols(&mut bits, &tables)?;
+            if is_final {
+                return Some(LastBlock { header_bit, end_bit: bits.position() });
             }
-            _ => return None,
-        }
-        if is_final {
-            return Some(LastBlock { header_bit, end_bit: bits.position() });
         }
     }
 }
@@ -132,7 +142,9 @@ impl Code {
     fn build(&mut self, lengths: &[u8], meaning: impl Fn(usize) -> Option<Entry>) -> Option<()> {
         self.table.fill(LONG);
         self.counts.fill(0);
-        lengths.iter().for_each(|length| self.counts[usize::from(*length)] += 1);
+        for length in lengths {
+            self.counts[usize::from(*length)] += 1;
+        }
         self.counts[0] = 0;
         let mut next_code = [0_u32; CODE_BITS_MAX + 2];
         let mut next_place = [0_usize; CODE_BITS_MAX + 2];
@@ -144,10 +156,10 @@ impl Code {
             next_code[length + 1] = (next_code[length] + count) << 1;
             next_place[length + 1] = next_place[length] + count as usize;
         }
-        for (symbol, &length) in lengths.iter().enumerate().filter(|(_, length)| **length > 0) {
-            let length = usize::from(length);
+        for (symbol, &bits) in lengths.iter().enumerate().filter(|(_, length)| **length > 0) {
+            let length = usize::from(bits);
             // Symbols that must not occur (286, 287, 30, 31) have codes none the less.
-            let entry = meaning(symbol).map_or(LONG, |entry| entry + Entry::from(length as u8));
+            let entry = meaning(symbol).map_or(LONG, |entry| entry + Entry::from(bits));
             let code = next_code[length];
             next_code[length] += 1;
             self.sorted[next_place[length]] = entry;
@@ -227,7 +239,7 @@ impl Tables {
             code_lengths[*place] = u8::try_from(bits.take(3)?).ok()?;
         }
         // The symbol itself is what we want: it travels in the upper bits of the entry.
-        self.lengths.build(&code_lengths, |symbol| Some(Entry::from(symbol as u8) << 8))?;
+        self.lengths.build(&code_lengths, |symbol| Some(Entry::try_from(symbol).ok()? << 8))?;
         let mut lengths = [0_u8; LITERALS_MAX + DISTANCES_MAX];
         let total = literals + distances;
         let mut at = 0;
@@ -259,7 +271,7 @@ fn literal(symbol: usize) -> Option<Entry> {
         0..=255 => Some(LITERAL),
         256 => Some(END),
         257..=264 | 285 => Some(MATCH),
-        265..=284 => Some(MATCH + Entry::from(((symbol - 261) / 4) as u8)),
+        265..=284 => Some(MATCH + Entry::try_from((symbol - 261) / 4).ok()?),
         _ => None,
     }
 }
@@ -268,7 +280,7 @@ fn literal(symbol: usize) -> Option<Entry> {
 fn distance(symbol: usize) -> Option<Entry> {
     match symbol {
         0..=3 => Some(LITERAL),
-        4..=29 => Some(LITERAL + Entry::from((symbol / 2 - 1) as u8)),
+        4..=29 => Some(LITERAL + Entry::try_from(symbol / 2 - 1).ok()?),
         _ => None,
     }
 }

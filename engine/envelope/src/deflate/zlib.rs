@@ -86,7 +86,8 @@ impl RawInflate {
 
     /// Takes from the front of `input`, writes to the front of `out`, up to the end of a block. Nothing: not deflate.
     pub fn step(&mut self, input: &[u8], out: &mut [u8]) -> Option<Step> {
-        let (offered, room) = (u32::try_from(input.len()).ok()?, u32::try_from(out.len()).ok()?);
+        // What is beyond an `uInt` waits for the next step.
+        let (offered, room) = (clamped(input.len()), clamped(out.len()));
         self.stream.next_in = input.as_ptr();
         self.stream.avail_in = offered;
         self.stream.next_out = out.as_mut_ptr();
@@ -119,6 +120,10 @@ impl RawInflate {
         window.truncate(length as usize);
         (result == Z_OK).then_some(window)
     }
+}
+
+fn clamped(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
 impl Drop for RawInflate {

@@ -209,7 +209,7 @@ impl Frame {
             let item = match self.mode {
                 Mode::Script => self.on_script(input)?,
                 Mode::Capturing => self.on_capturing(input)?,
-                Mode::CapturingRaw(left) => self.on_capturing_raw(left, input)?,
+                Mode::CapturingRaw(left) => self.on_capturing_raw(left, input),
                 Mode::Content => self.on_content(input)?,
                 Mode::ContentRaw(0) => {
                     self.mode = Mode::Content;
@@ -333,7 +333,7 @@ impl Frame {
         Ok(None)
     }
 
-    fn on_capturing_raw(&mut self, left: u64, input: &mut &[u8]) -> Result<Option<Item>, OpenError> {
+    fn on_capturing_raw(&mut self, left: u64, input: &mut &[u8]) -> Option<Item> {
         let count = usize::try_from(left).unwrap_or(usize::MAX).min(input.len());
         let (taken, rest) = input.split_at(count);
         self.keep(taken);
@@ -341,7 +341,7 @@ impl Frame {
         self.position += count as u64;
         let left = left - count as u64;
         self.mode = if left == 0 { Mode::Capturing } else { Mode::CapturingRaw(left) };
-        Ok((left > 0).then_some(Item::Starved))
+        (left > 0).then_some(Item::Starved)
     }
 
     fn end_capture(&mut self) -> Item {

@@ -7,14 +7,14 @@ use spki::AlgorithmIdentifierOwned;
 
 use crate::algorithm as oid;
 use crate::ber;
-use crate::cipher::{BLOCK_BYTES_MAX, Decryptor};
+use crate::cipher::{BLOCK_BYTES_MAX, Decryptor, unpadded};
 use crate::digest::{HashValue, Hasher, Midstate};
 use crate::error::{CheckpointError, Flaw, OpenError};
 use crate::open::frame::{Frame, Item, Kind, Slot};
 use crate::open::inflate::{InflateState, Inflater};
 use crate::open::opener::OpenTerms;
-use crate::open::recipient::{Wrapped, content_cipher, object_identifier, unpadded};
-use crate::open::signer::{Trust, announced, verify};
+use crate::open::recipient::{Wrapped, content_cipher, object_identifier};
+use crate::open::signer::{HEAD_BYTES, SignedContent, Trust, announced, verify};
 use crate::open::sniff::kind_of;
 use crate::queue::Queue;
 use crate::suite::ContentCipher;
@@ -34,13 +34,15 @@ pub(super) struct Layer {
 enum Work {
     Signed(Signed),
     Compressed(Box<Inflater>),
-    Enveloped(Enveloped),
+    Enveloped(Box<Enveloped>),
 }
 
 #[derive(Default)]
 struct Signed {
     hashers: Vec<Hasher>,
     content_type: Option<ObjectIdentifier>,
+    /// How the content begins.
+    head: Vec<u8>,
     signer_infos: Vec<u8>,
 }
 
@@ -72,6 +74,7 @@ enum WorkState {
     Signed {
         hashes: Vec<Midstate>,
         content_type: Option<Vec<u8>>,
+        head: Vec<u8>,
         signer_infos: Vec<u8>,
     },
     Compressed(InflateState),
@@ -90,14 +93,14 @@ impl Layer {
         let work = match kind {
             Kind::Signed => Work::Signed(Signed::default()),
             Kind::Compressed => Work::Compressed(Box::new(Inflater::new()?)),
-            Kind::Enveloped => Work::Enveloped(Enveloped::default()),
+            Kind::Enveloped => Work::Enveloped(Box::default()),
         };
         Ok(Self { frame: Frame::new(), kind, work, is_content_over: false })
     }
 
     pub fn resume(state: &LayerState, terms: &OpenTerms) -> Result<Self, CheckpointError> {
         let work = match &state.work {
-            WorkState::Signed { hashes, content_type, signer_infos } => Work::Signed(Signed {
+            WorkState::Signed { hashes, content_type, head, signer_infos } => Work::Signed(Signed {
                 hashers: hashes.iter().map(Hasher::resume).collect::<Result<_, _>>()?,
                 content_type: match content_type {
                     Some(octets) => {
@@ -105,11 +108,12 @@ impl Layer {
                     }
                     None => None,
                 },
+                head: head.clone(),
                 signer_infos: signer_infos.clone(),
             }),
             WorkState::Compressed(state) => Work::Compressed(Box::new(Inflater::resume(state)?)),
             WorkState::Enveloped { wrapped, cipher, chain, carry, held, queue } => {
-                let mut work = Enveloped::default();
+                let mut work = Box::<Enveloped>::default();
                 work.wrapped.clone_from(wrapped);
                 work.cipher = *cipher;
                 work.held = *held;
@@ -136,6 +140,7 @@ impl Layer {
             Work::Signed(signed) => WorkState::Signed {
                 hashes: signed.hashers.iter().map(Hasher::midstate).collect(),
                 content_type: signed.content_type.map(|oid| oid.as_bytes().to_vec()),
+                head: signed.head.clone(),
                 signer_infos: signed.signer_infos.clone(),
             },
             Work::Compressed(inflater) => WorkState::Compressed(inflater.state()?),
@@ -259,6 +264,8 @@ impl Layer {
             Work::Signed(signed) => {
                 let count = content.len().min(out.len());
                 signed.hashers.iter_mut().for_each(|hasher| hasher.update(&content[..count]));
+                let missing = HEAD_BYTES.saturating_sub(signed.head.len());
+                signed.head.extend_from_slice(&content[..count.min(missing)]);
                 out[..count].copy_from_slice(&content[..count]);
                 Ok((count, count))
             }
@@ -285,7 +292,9 @@ impl Layer {
         let Work::Signed(signed) = &self.work else { return None };
         let digests: Vec<HashValue> = signed.hashers.iter().map(|hasher| hasher.clone().finish()).collect();
         let trust = Trust { certificates: &terms.signers, now: terms.now };
-        Some(verify(&signed.signer_infos, signed.content_type, &digests, trust))
+        let content =
+            SignedContent { content_type: signed.content_type, digests: &digests, head: &signed.head };
+        Some(verify(&signed.signer_infos, content, trust))
     }
 
     /// How the content was encrypted.

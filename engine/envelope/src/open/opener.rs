@@ -156,7 +156,8 @@ impl Opener {
     pub fn finish(&mut self, out: &mut [u8]) -> Result<OpenFinish, OpenError> {
         self.is_input_over = true;
         let progress = self.push(&[], out)?;
-        if progress.written > 0 || progress.is_checkpoint {
+        // Without room nothing shows that all was written.
+        if progress.written > 0 || progress.is_checkpoint || out.is_empty() {
             return Ok(OpenFinish::More { written: progress.written });
         }
         self.conclude().map(OpenFinish::Opened)
@@ -235,14 +236,14 @@ impl Opener {
         let layer = &mut self.layers[index];
         let (consumed, written) = layer.step(from, to, &self.terms)?;
         if is_first {
-            progress.consumed += consumed
+            progress.consumed += consumed;
         } else {
-            source.drop_front(consumed)
+            source.drop_front(consumed);
         }
         if is_last {
-            progress.written += written
+            progress.written += written;
         } else {
-            target.grow(written)
+            target.grow(written);
         }
         progress.is_checkpoint |= layer.take_pause();
         if is_last {
@@ -251,9 +252,14 @@ impl Opener {
         Ok(consumed + written > 0)
     }
 
-    fn check_output(&self, progress: &OpenProgress) -> Result<(), OpenError> {
-        let total = self.output_position.saturating_add(progress.written as u64);
-        if total > self.terms.output_bytes_max { Err(OpenError::Limit(Limit::OutputBytes)) } else { Ok(()) }
+    fn check_output(&self, progress: &mut OpenProgress) -> Result<(), OpenError> {
+        let room = self.terms.output_bytes_max.saturating_sub(self.output_position);
+        if progress.written as u64 <= room {
+            return Ok(());
+        }
+        // Inside an encrypted layer the step goes on: it must not hand out more than fits.
+        progress.written = usize::try_from(room).unwrap_or(progress.written);
+        Err(OpenError::Limit(Limit::OutputBytes))
     }
 
     /// Decides whether what waits for the caller is another layer.
@@ -271,7 +277,8 @@ impl Opener {
             Some(layer) => layer.is_content_over(),
             None => self.is_input_over,
         };
-        match sniff(last.filled()) {
+        let guess = sniff(last.filled());
+        match guess {
             _ if self.terms.declared == Declared::Services(found) => self.is_plain = true,
             Guess::NeedMore if !is_over => return Ok(false),
             Guess::Layer(kind) if is_wanted(kind) => {
@@ -279,7 +286,9 @@ impl Opener {
                 self.between.push(Between::default());
             }
             _ => {
-                self.check_services(found)?;
+                let is_cut_off = guess == Guess::NeedMore && !last.is_empty();
+                let missing = |missing| if is_cut_off { OpenError::Truncated } else { missing };
+                self.check_services(found).map_err(missing)?;
                 self.is_plain = true;
             }
         }

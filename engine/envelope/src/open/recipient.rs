@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::algorithm::{self as oid, OaepParameters};
 use crate::ber;
-use crate::cipher::Decryptor;
+use crate::cipher::{Decryptor, unpadded};
 use crate::error::{CheckpointError, Flaw, Limit, OpenError};
 use crate::key::Identity;
 use crate::open::frame::{Frame, Item, Kind, Slot};
@@ -126,7 +126,7 @@ fn transport_of(identifier: &AlgorithmIdentifierOwned) -> Option<KeyTransport> {
             };
             let hash = oid::hash_of(parameters.hash.as_ref())?;
             let is_empty_label = parameters.label.as_ref().is_none_or(|label| {
-                let value = label.parameters.as_ref().map(|value| value.value());
+                let value = label.parameters.as_ref().map(der::Any::value);
                 label.oid == P_SPECIFIED && value.is_some_and(<[u8]>::is_empty)
             });
             let is_ours = oid::mask_hash_of(parameters.mask.as_ref()) == Some(hash) && is_empty_label;
@@ -161,7 +161,7 @@ pub(crate) fn open_small(
                 frame.set_kind(kind);
             }
             Item::Captured(Slot::RecipientInfos, octets) => {
-                wrapped = Some(Wrapped::choose(&octets, identities)?)
+                wrapped = Some(Wrapped::choose(&octets, identities)?);
             }
             Item::Captured(Slot::ContentEncryption, octets) => cipher = Some(content_cipher(&octets)?),
             Item::Captured(..) | Item::ContentEnd => {}
@@ -189,33 +189,4 @@ pub(crate) fn open_small(
 /// The object identifier in an element.
 pub(super) fn object_identifier(element: &[u8]) -> Option<ObjectIdentifier> {
     ObjectIdentifier::from_der(&ber::to_der(element).ok()?).ok()
-}
-
-/// Octets of content in the last block (RFC 5652 §6.3), found without branching on what is in it.
-pub(super) fn unpadded(block: &[u8]) -> Option<usize> {
-    use subtle::{ConstantTimeEq as _, ConstantTimeGreater as _};
-    let length = u8::try_from(block.len()).ok()?;
-    let padding = *block.last()?;
-    let mut is_good = !padding.ct_eq(&0) & !padding.ct_gt(&length);
-    for (at, octet) in block.iter().rev().enumerate() {
-        let is_behind = u8::try_from(at).ok()?;
-        let is_padding = padding.ct_gt(&is_behind);
-        is_good &= !is_padding | octet.ct_eq(&padding);
-    }
-    bool::from(is_good).then(|| block.len() - usize::from(padding))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn padding_is_one_to_a_block() {
-        assert_eq!(unpadded(&[1, 2, 3, 4, 5, 6, 7, 1]), Some(7));
-        assert_eq!(unpadded(&[8; 8]), Some(0));
-        assert_eq!(unpadded(&[1, 2, 3, 4, 5, 6, 7, 0]), None);
-        assert_eq!(unpadded(&[9; 8]), None);
-        assert_eq!(unpadded(&[1, 2, 3, 4, 5, 3, 2, 3]), None);
-        assert_eq!(unpadded(&[]), None);
-    }
 }

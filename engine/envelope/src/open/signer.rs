@@ -2,6 +2,7 @@
 //!
 //! One good signature is enough: while a partner changes certificates, a file may carry two (RFC 5024 §6.2).
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use cms::signed_data::{SignerIdentifier, SignerInfo};
@@ -12,7 +13,7 @@ use x509_cert::attr::Attributes;
 use x509_cert::time::Time;
 
 use crate::algorithm::{self as oid, PssParameters};
-use crate::ber;
+use crate::ber::{self, Header};
 use crate::certificate::Certificate;
 use crate::digest::{HashAlgorithm, HashValue, Hasher};
 use crate::error::{Flaw, Limit, OpenError};
@@ -35,6 +36,18 @@ pub(super) struct Trust<'a> {
     pub now: Option<u64>,
 }
 
+/// What is known of the content when the signatures are judged.
+#[derive(Clone, Copy)]
+pub(super) struct SignedContent<'a> {
+    pub content_type: Option<ObjectIdentifier>,
+    pub digests: &'a [HashValue],
+    /// Its first [`HEAD_BYTES`] octets, or all of it.
+    pub head: &'a [u8],
+}
+
+/// Octets of the content that tell whether it is a set of attributes: two headers and a tag.
+pub(super) const HEAD_BYTES: usize = 24;
+
 /// The hash functions that a SET of digest algorithms names, as far as we know them.
 pub(super) fn announced(set: &[u8]) -> Result<Vec<HashAlgorithm>, OpenError> {
     let der = ber::to_der(set)?;
@@ -55,8 +68,7 @@ pub(super) fn announced(set: &[u8]) -> Result<Vec<HashAlgorithm>, OpenError> {
 /// Looks for a good signature.
 pub(super) fn verify(
     signer_infos: &[u8],
-    content_type: Option<ObjectIdentifier>,
-    digests: &[HashValue],
+    content: SignedContent<'_>,
     trust: Trust<'_>,
 ) -> Result<Verified, OpenError> {
     let der = ber::to_der(signer_infos)?;
@@ -64,7 +76,7 @@ pub(super) fn verify(
     let elements = ber::elements(set.content, SIGNERS_MAX).ok_or(OpenError::Limit(Limit::Signers))?;
     let (mut good, mut problems) = (None, Vec::new());
     for element in elements {
-        match verify_one(element.whole, content_type, digests, trust) {
+        match verify_one(element.whole, content, trust) {
             Ok(verified) => good = good.or(Some(verified)),
             Err(problem) => problems.push(problem),
         }
@@ -78,8 +90,7 @@ pub(super) fn verify(
 
 fn verify_one(
     element: &[u8],
-    content_type: Option<ObjectIdentifier>,
-    digests: &[HashValue],
+    content: SignedContent<'_>,
     trust: Trust<'_>,
 ) -> Result<Verified, SignerProblem> {
     let info = SignerInfo::from_der(element).map_err(|_| SignerProblem::Unreadable)?;
@@ -90,19 +101,20 @@ fn verify_one(
     }
     let hash = HashAlgorithm::from_oid(info.digest_alg.oid).ok_or(SignerProblem::UnknownAlgorithm)?;
     let (scheme, signed_hash) = scheme_of(&info, hash).ok_or(SignerProblem::UnknownAlgorithm)?;
-    let content = digests.iter().find(|digest| digest.algorithm() == hash);
-    let content = content.ok_or(SignerProblem::DigestNotAnnounced)?;
+    let digest = content.digests.iter().find(|digest| digest.algorithm() == hash);
+    let digest = digest.ok_or(SignerProblem::DigestNotAnnounced)?;
     // What may have been signed: the attributes in DER, or in the order in which they came; or the content.
     let mut signed = Vec::new();
     let mut signing_time = None;
     match &info.signed_attrs {
         Some(attributes) => {
-            check_attributes(attributes, content_type, content)?;
+            check_attributes(attributes, content.content_type, digest)?;
             signing_time = time_of(attributes);
             signed.push(signed_hash.hash(&attributes.to_der().map_err(|_| SignerProblem::Unreadable)?));
             signed.extend(attributes_as_sent(element).map(|octets| signed_hash.hash(&octets)));
         }
-        None if signed_hash == hash => signed.push(*content),
+        None if looks_like_attributes(content.head) => return Err(SignerProblem::Attributes),
+        None if signed_hash == hash => signed.push(*digest),
         None => return Err(SignerProblem::UnknownAlgorithm),
     }
     let signature = info.signature.as_bytes();
@@ -129,7 +141,11 @@ fn name_of(sid: &SignerIdentifier) -> String {
         SignerIdentifier::IssuerAndSerialNumber(name) => name.serial_number.as_bytes(),
         SignerIdentifier::SubjectKeyIdentifier(key_id) => key_id.0.as_bytes(),
     };
-    octets.iter().map(|octet| format!("{octet:02X}")).collect()
+    octets.iter().fold(String::new(), |mut name, octet| {
+        // Writing to a String cannot fail.
+        let _ = write!(name, "{octet:02X}");
+        name
+    })
 }
 
 /// The padding, and the hash under the signature: the one of the digest, unless the algorithm names another.
@@ -200,6 +216,17 @@ fn attributes_as_sent(element: &[u8]) -> Option<Vec<u8>> {
     Some(set)
 }
 
+/// Whether a content may be the attributes of another signature. Without attributes the signature is over the content
+/// itself, so the attributes of one message could be passed off as the content of another.
+fn looks_like_attributes(head: &[u8]) -> bool {
+    let mut rest = head;
+    for tag in [ber::SET, ber::SEQUENCE] {
+        let Some(header) = Header::read(rest).filter(|header| header.tag == tag) else { return false };
+        rest = &rest[header.bytes..];
+    }
+    rest.first() == Some(&ber::OBJECT_IDENTIFIER)
+}
+
 fn check_validity(certificate: &Certificate, now: Option<u64>) -> Result<(), SignerProblem> {
     let (Some(now), validity) = (now, certificate.validity()) else { return Ok(()) };
     if now > validity.not_after {
@@ -254,6 +281,8 @@ pub(crate) fn verify_small(
             hasher.finish()
         })
         .collect();
-    let verified = verify(&signers, inner_type, &digests, Trust { certificates, now })?;
+    let head = &content[..content.len().min(HEAD_BYTES)];
+    let signed = SignedContent { content_type: inner_type, digests: &digests, head };
+    let verified = verify(&signers, signed, Trust { certificates, now })?;
     Ok((content, verified))
 }

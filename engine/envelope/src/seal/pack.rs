@@ -3,7 +3,7 @@
 use crate::algorithm as oid;
 use crate::ber;
 use crate::deflate::{Chunk, zlib_header, zlib_trailer};
-use crate::error::{CheckpointError, Misuse};
+use crate::error::Misuse;
 use crate::queue::Queue;
 use crate::seal::checkpoint::PackState;
 use crate::seal::encrypt::{Middle, Unit};
@@ -39,8 +39,8 @@ impl Packer {
         })
     }
 
-    pub fn resume(state: &PackState) -> Result<Self, CheckpointError> {
-        Ok(Self {
+    pub fn resume(state: &PackState) -> Self {
+        Self {
             queue: Queue::from_stored(&state.queue),
             chunk: Vec::new(),
             chunk_at: 0,
@@ -48,7 +48,7 @@ impl Packer {
             is_started: state.is_started,
             unit: None,
             is_finished: state.is_finished,
-        })
+        }
     }
 
     /// The state between two chunks; none while a chunk is on its way.

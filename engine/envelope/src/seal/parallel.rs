@@ -115,7 +115,7 @@ impl SealBack {
         if fingerprint != checkpoint.plan {
             return Err(CheckpointError::Foreign);
         }
-        Ok(Self { fingerprint, packer: Packer::resume(pack)?, outlet: Outlet::resume(plan, checkpoint)? })
+        Ok(Self { fingerprint, packer: Packer::resume(pack), outlet: Outlet::resume(plan, checkpoint)? })
     }
 
     /// Takes the next chunk; gives back a buffer for another.
@@ -193,13 +193,12 @@ impl Outlet {
     }
 
     pub fn pull(&mut self, middle: &mut dyn Middle, out: &mut [u8]) -> Result<usize, Misuse> {
-        let written = match &mut self.encrypt {
-            Some(encrypt) => encrypt.pull(middle, out)?,
-            None => {
-                // Nobody asks for units; they are only there for segments of ciphertext.
-                let _ = middle.next_unit();
-                middle.read(out)?
-            }
+        let written = if let Some(encrypt) = &mut self.encrypt {
+            encrypt.pull(middle, out)?
+        } else {
+            // Nobody asks for units; they are only there for segments of ciphertext.
+            let _ = middle.next_unit();
+            middle.read(out)?
         };
         self.transmitted.update(&out[..written]);
         self.position += written as u64;

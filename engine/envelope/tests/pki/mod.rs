@@ -1,10 +1,11 @@
 //! Keys and certificates made by `openssl` for one run of the tests, and the calls of `openssl cms`.
 
 #![allow(dead_code, reason = "each test file uses its part")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers fail as the tests that call them")]
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::{Arc, OnceLock};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use odile_envelope::{
     Certificate, Declared, Identity, OpenError, OpenFinish, OpenTerms, Opened, Opener, PrivateKey, SealPlan,
@@ -48,39 +49,58 @@ pub fn pki() -> &'static Pki {
     static PKI: OnceLock<Pki> = OnceLock::new();
     PKI.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();
-        let station = |name: &str, bits: &str| station(folder.path(), name, bits);
-        let (alice, bob, carol) =
-            (station("alice", "2048"), station("bob", "3072"), station("carol", "2048"));
-        Pki { alice, bob, carol, folder }
+        let station = |name, bits| station(folder.path(), name, bits);
+        let (alice, bob, carol) = std::thread::scope(|scope| {
+            let bob = scope.spawn(|| station("bob", "3072"));
+            (station("alice", "2048"), bob.join().unwrap(), station("carol", "2048"))
+        });
+        Pki { folder, alice, bob, carol }
     })
 }
 
+/// From when until when the certificates of the tests are valid: 2024 to 2049, in seconds since 1970.
+pub const NOT_BEFORE: u64 = 1_704_067_200;
+/// The last second of 2049.
+pub const NOT_AFTER: u64 = 2_524_607_999;
+
+/// For `openssl ca`, the one command of OpenSSL 3.0 that lets certificates begin when one likes.
+const AUTHORITY: &str = "[ca]\ndefault_ca = self\n\
+    [self]\ndatabase = FOLDER/index\nnew_certs_dir = FOLDER\nunique_subject = no\nrand_serial = yes\n\
+    policy = any\ndefault_md = sha256\nx509_extensions = extensions\n\
+    [any]\ncountryName = optional\norganizationName = optional\ncommonName = supplied\n\
+    [extensions]\nsubjectKeyIdentifier = hash\n";
+
 fn station(folder: &Path, name: &str, bits: &str) -> Station {
-    let (key_path, certificate_path) =
-        (folder.join(format!("{name}.key")), folder.join(format!("{name}.crt")));
-    let (key, certificate) = (key_path.to_str().unwrap(), certificate_path.to_str().unwrap());
-    let subject = format!("/C=DE/O=Station/CN={name}");
-    let new_key = format!("rsa:{bits}");
-    openssl(
-        &[
-            "req",
-            "-x509",
-            "-newkey",
-            &new_key,
-            "-nodes",
-            "-keyout",
-            key,
-            "-out",
-            certificate,
-            "-subj",
-            &subject,
-        ],
-        &[],
-    )
-    .unwrap();
+    let file = |kind: &str| folder.join(format!("{name}.{kind}"));
+    let (key_path, certificate_path) = (file("key"), file("crt"));
+    make_key(&key_path, &["-algorithm", "RSA", "-pkeyopt", &format!("rsa_keygen_bits:{bits}")]);
+    make_certificate(folder, &key_path, &certificate_path, &format!("/C=DE/O=Station/CN={name}"));
     let certificate = Certificate::from_bytes(&std::fs::read(&certificate_path).unwrap()).unwrap();
     let key = PrivateKey::from_bytes(&std::fs::read(&key_path).unwrap(), None).unwrap();
     Station { identity: Arc::new(Identity::new(certificate, key).unwrap()), certificate_path, key_path }
+}
+
+/// Makes a private key in PEM.
+pub fn make_key(path: &Path, kind: &[&str]) {
+    let arguments = [&["genpkey", "-out", path.to_str().unwrap()], kind].concat();
+    openssl(&arguments, &[]).unwrap();
+}
+
+/// Makes a certificate for a key, signed by itself, valid from [`NOT_BEFORE`] to [`NOT_AFTER`].
+pub fn make_certificate(folder: &Path, key: &Path, certificate: &Path, subject: &str) {
+    let name = certificate.file_stem().unwrap().to_str().unwrap();
+    let own_folder = folder.join(format!("{name}.authority"));
+    std::fs::create_dir_all(&own_folder).unwrap();
+    let (request, config) = (own_folder.join("request"), own_folder.join("config"));
+    std::fs::write(own_folder.join("index"), "").unwrap();
+    std::fs::write(&config, AUTHORITY.replace("FOLDER", own_folder.to_str().unwrap())).unwrap();
+    let [key, certificate, request, config] =
+        [key, certificate, &request, &config].map(|path| path.to_str().unwrap());
+    openssl(&["req", "-new", "-key", key, "-out", request, "-subj", subject], &[]).unwrap();
+    let times = ["-startdate", "20240101000000Z", "-enddate", "20491231235959Z"];
+    let files = ["-config", config, "-keyfile", key, "-in", request, "-out", certificate];
+    let flags = ["ca", "-selfsign", "-batch", "-notext"];
+    openssl(&[&flags[..], &files, &times].concat(), &[]).unwrap();
 }
 
 /// Runs `openssl`; standard output, or what it complained of.
@@ -262,4 +282,40 @@ pub fn compressed_data(zlib: &[u8]) -> Vec<u8> {
     let body = element(0x30, &[&[2, 1, 0][..], &algorithm, &element(0x30, &data)].concat());
     let oid = [6, 11, 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 1, 9, 16, 1, 9];
     element(0x30, &[&oid[..], &element(0xA0, &body)].concat())
+}
+
+/// CompressedData made by Python's zlib: one stream of Huffman blocks, as Java's and .NET's are.
+pub fn python_compressed(source: &[u8], level: u8) -> Vec<u8> {
+    compressed_data(&python_zlib(source, level))
+}
+
+/// What Python's zlib makes of a source.
+pub fn python_zlib(source: &[u8], level: u8) -> Vec<u8> {
+    use std::io::{Read, Write};
+    // One interpreter for all: starting it takes longer than its work. It ends when its input does.
+    static PYTHON: OnceLock<Mutex<Child>> = OnceLock::new();
+    const SCRIPT: &str = "import sys,zlib\n\
+        i,o=sys.stdin.buffer,sys.stdout.buffer\n\
+        while h:=i.read(9):\n\
+        \x20 z=zlib.compress(i.read(int.from_bytes(h[1:],'big')),h[0])\n\
+        \x20 o.write(len(z).to_bytes(8,'big')+z); o.flush()\n";
+    let python = PYTHON.get_or_init(|| {
+        let mut command = Command::new("python3");
+        command.args(["-S", "-c", SCRIPT]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        Mutex::new(command.spawn().unwrap())
+    });
+    let mut python = python.lock().unwrap();
+    let input = python.stdin.as_mut().unwrap();
+    input.write_all(&[&[level][..], &(source.len() as u64).to_be_bytes(), source].concat()).unwrap();
+    let output = python.stdout.as_mut().unwrap();
+    let mut length = [0; 8];
+    output.read_exact(&mut length).unwrap();
+    let mut zlib = vec![0; usize::try_from(u64::from_be_bytes(length)).unwrap()];
+    output.read_exact(&mut zlib).unwrap();
+    zlib
+}
+
+/// Says that a test, or a part of it, did not take place.
+pub fn skipped(test: &str, why: &str) {
+    println!("skipped: {test}: {why}");
 }

@@ -90,7 +90,7 @@ impl CertificateFile {
 }
 
 /// Octets as hexadecimal digits.
-fn hexadecimal(octets: &[u8]) -> String {
+pub(crate) fn hexadecimal(octets: &[u8]) -> String {
     octets.iter().fold(String::with_capacity(octets.len() * 2), |mut text, octet| {
         // Writing to a string cannot fail.
         let _ = write!(text, "{octet:02X}");

@@ -12,9 +12,16 @@
 //! side. What is encrypted goes to the one that is valid now and began last.
 
 mod certificate_file;
+mod details;
+pub mod make;
 mod own;
 mod partner_certificates;
+pub mod store;
 
 pub use certificate_file::CertificateFile;
+pub(crate) use certificate_file::hexadecimal;
+pub use details::CertificateDetails;
+pub use make::{CertificateSubject, HostName, KeyBits, MakeError, NewKey};
 pub use own::{Keyring, OwnKey};
 pub use partner_certificates::{AUTHORITY_FOLDER, PartnerCertificates, SHARED_FOLDER};
+pub use store::Passphrase;

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use odile_partner::{Partner, SessionTerms};
-use odile_session::{Agreement, Capabilities};
+use odile_partner::{Partner, SessionTerms, Transport};
+use odile_session::{Agreement, Authenticator, Capabilities};
 use odile_wire::command::{Capability, StartSession};
 use odile_wire::{EndSessionReason, UserData};
 
 use super::Link;
+use super::handshake::check_caller;
+use super::prover::Prover;
 use crate::event::Event;
 
 /// What we offer to a partner.
@@ -29,7 +31,7 @@ pub(super) fn capabilities(partner: &Partner, terms: &SessionTerms) -> Capabilit
         },
         compression: terms.buffer_compression,
         restart: false,
-        authentication: false,
+        authentication: terms.authentication,
     }
 }
 
@@ -45,15 +47,42 @@ impl Link {
             self.partner = Some(partner);
             return self.refuse(peer, EndSessionReason::INVALID_PASSWORD, text);
         }
+        if let Err(text) = self.check_transport(&partner) {
+            self.shared
+                .tell(Event::Trouble { text: format!("session {}: {}: {text}", self.number, partner.name) });
+            self.partner = Some(partner);
+            // What is missing is told to our operator; a stranger learns that it is not welcome.
+            let public = "this station is called over TLS, with the certificate agreed, or not at all";
+            return self.refuse(peer, EndSessionReason::INCOMPATIBLE, public);
+        }
         let terms = match partner.terms(&self.shared.options.session) {
             Ok(terms) => terms,
             Err(text) => return self.refuse(peer, EndSessionReason::INCOMPATIBLE, &text),
         };
         let capabilities = capabilities(&partner, &terms);
+        let prover = self.prover(&partner, &terms);
         self.adopt(partner, terms);
-        if let Err(misuse) = self.session.accept(capabilities, None, Instant::now()) {
+        if let Err(misuse) = self.session.accept(capabilities, prover, Instant::now()) {
             self.on_trouble(misuse.to_string());
         }
+    }
+
+    /// Whether the caller came the way that was agreed on, with the certificate that was agreed on.
+    fn check_transport(&self, partner: &Partner) -> Result<(), String> {
+        if !self.channel.is_secure() {
+            return match partner.transport {
+                Transport::Plain => Ok(()),
+                Transport::Tls => Err("it called without TLS, which its terms require".to_owned()),
+            };
+        }
+        check_caller(&self.shared, partner, self.channel.peer_certificates())
+            .map_err(|error| error.to_string())
+    }
+
+    /// Who proves and checks, if the terms want it.
+    pub(super) fn prover(&self, partner: &Partner, terms: &SessionTerms) -> Option<Box<dyn Authenticator>> {
+        let prover: Box<dyn Authenticator> = Prover::new(&self.shared, self.number, partner);
+        terms.authentication.then_some(prover)
     }
 
     /// We have called: this is who answered.

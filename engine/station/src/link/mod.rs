@@ -8,19 +8,25 @@
 //! One task runs a link. It is never dropped while an operation is in flight: it ends by itself, at the latest
 //! when its timers run out.
 
+mod channel;
+mod handshake;
 mod identify;
+mod prover;
+mod pump;
 mod reader;
 mod receiving;
 mod sending;
 mod speaking;
+mod terms;
 mod watchdog;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use odile_catalog::TransferRef;
-use odile_partner::{Partner, SessionTerms};
+use odile_partner::{Partner, SessionTerms, Transport};
 use odile_session::{Event as SessionEvent, Origin, Output, Session, State, Timers};
+use odile_tls::TlsError;
 use odile_uring::{Shard, Stream};
 use odile_wire::stream::{self, Deframer, Piece};
 use odile_wire::{Command, EndSessionReason};
@@ -28,10 +34,13 @@ use tokio::sync::watch;
 
 use crate::event::{Event, SessionEnd};
 use crate::shared::Shared;
+use channel::{Channel, Opened};
 use reader::{Reader, Received};
 use receiving::Receiving;
 use sending::Sending;
 use watchdog::Watchdog;
+
+pub(crate) use handshake::server_config;
 
 /// A session and everything it holds.
 pub(crate) struct Link {
@@ -39,6 +48,7 @@ pub(crate) struct Link {
     shared: Arc<Shared>,
     shard: Shard,
     stream: Stream,
+    channel: Channel,
     session: Session,
     reader: Reader,
     watchdog: Watchdog,
@@ -70,11 +80,21 @@ pub(crate) struct LinkReport {
 
 impl Link {
     /// Runs a session with a partner that has called us.
-    pub(crate) async fn answer(shared: Arc<Shared>, shard: Shard, stream: Stream) -> LinkReport {
+    pub(crate) async fn answer(shared: Arc<Shared>, shard: Shard, stream: Stream, transport: Transport) {
+        let channel = match transport {
+            Transport::Plain => Channel::Plain,
+            Transport::Tls => match handshake::answer(&shared, &shard, &stream).await {
+                Ok(channel) => channel,
+                Err(text) => {
+                    stream.shutdown();
+                    return shared.tell(Event::HandshakeFailed { peer: stream.peer(), text });
+                }
+            },
+        };
         let timers = Timers { inactivity: greeting_limit(&shared), disconnect: DISCONNECT_LIMIT };
-        let mut link = Self::new(shared, shard, stream, timers);
+        let mut link = Self::new(shared, shard, stream, channel, timers);
         link.session.on_incoming(Instant::now());
-        link.run().await
+        link.run().await;
     }
 
     /// Runs a session with a partner that we have called.
@@ -84,21 +104,35 @@ impl Link {
         stream: Stream,
         partner: Arc<Partner>,
         terms: SessionTerms,
-    ) -> LinkReport {
+    ) -> Result<LinkReport, String> {
+        let channel = match partner.transport {
+            Transport::Plain => Channel::Plain,
+            Transport::Tls => match handshake::call(&shared, &shard, &stream, &partner).await {
+                Ok(channel) => channel,
+                Err(text) => {
+                    stream.shutdown();
+                    return Err(format!("no TLS with {}: {text}", stream.peer()));
+                }
+            },
+        };
         let timers = Timers { inactivity: terms.inactivity, disconnect: DISCONNECT_LIMIT };
-        let mut link = Self::new(shared, shard, stream, timers);
+        let mut link = Self::new(shared, shard, stream, channel, timers);
         let capabilities = identify::capabilities(&partner, &terms);
+        let prover = link.prover(&partner, &terms);
         link.partner = Some(partner);
         link.terms = Some(terms);
         // A new session takes this call in any case.
-        let _ = link.session.connect(capabilities, None, Instant::now());
+        let _ = link.session.connect(capabilities, prover, Instant::now());
         link.session.on_connected(Instant::now());
-        link.run().await
+        Ok(link.run().await)
     }
 
-    fn new(shared: Arc<Shared>, shard: Shard, stream: Stream, timers: Timers) -> Self {
+    fn new(shared: Arc<Shared>, shard: Shard, stream: Stream, channel: Channel, timers: Timers) -> Self {
         let number = shared.next_session();
         shared.tell(Event::Connected { session: number, peer: stream.peer() });
+        if let Some(tls) = channel.description() {
+            shared.tell(Event::Secured { session: number, tls });
+        }
         let mut stop = shared.stop.clone();
         // A station that is already stopping must be noticed too.
         stop.mark_changed();
@@ -110,6 +144,7 @@ impl Link {
             shared,
             shard,
             stream,
+            channel,
             session: Session::new(timers),
             partner: None,
             terms: None,
@@ -125,6 +160,11 @@ impl Link {
 
     async fn run(mut self) -> LinkReport {
         let mut deframer = Deframer::new();
+        let early = self.channel.take_early();
+        if !early.is_empty() {
+            self.perform().await;
+            self.digest(&early, &mut deframer).await;
+        }
         loop {
             self.perform().await;
             if self.session.is_over() {
@@ -174,6 +214,7 @@ impl Link {
                 Output::Transmit(command) => self.transmit(&command),
                 Output::Disconnect => {
                     self.flush().await;
+                    self.close_channel().await;
                     self.stream.shutdown();
                     self.session.on_disconnected(Instant::now());
                 }
@@ -197,20 +238,42 @@ impl Link {
     }
 
     async fn flush(&mut self) {
-        if self.out.is_empty() {
+        if self.out.is_empty() && !self.channel.has_answers() {
             return;
         }
+        let records = match self.channel.seal_commands(std::mem::take(&mut self.out)) {
+            Ok(records) => records,
+            Err(error) => return self.on_tls_failed(&error),
+        };
         let limit = self.session.deadline().map_or(DISCONNECT_LIMIT, |at| {
             at.saturating_duration_since(Instant::now()).max(DISCONNECT_LIMIT)
         });
         self.watchdog.begin(limit);
-        let (written, mut buffer) = self.stream.write_small(std::mem::take(&mut self.out)).await;
+        let (written, mut buffer) = self.stream.write_small(records).await;
         self.watchdog.end();
         buffer.clear();
         self.out = buffer;
         if written.is_err() {
             self.on_write_failed();
         }
+    }
+
+    /// Tells the peer's TLS that this was all, if that goes fast.
+    async fn close_channel(&mut self) {
+        let records = self.channel.close();
+        if !records.is_empty() {
+            self.watchdog.begin(CLOSE_LIMIT);
+            let _ = self.stream.write_small(records).await;
+            self.watchdog.end();
+        }
+    }
+
+    /// The peer's records cannot be read, or no more can be written.
+    fn on_tls_failed(&mut self, error: &TlsError) {
+        let text = format!("TLS failed: {error}");
+        self.shared.tell(Event::Trouble { text: format!("session {}: {text}", self.number) });
+        self.end_with(EndSessionReason::UNSPECIFIED, false, text);
+        self.session.on_disconnected(Instant::now());
     }
 
     /// The connection takes no more: it is gone, or the watchdog has ended it.
@@ -224,17 +287,34 @@ impl Link {
 
     async fn take(&mut self, received: Received, deframer: &mut Deframer) {
         match received {
-            Received::Small(buffer, count) => {
-                self.digest(buffer.get(..count).unwrap_or_default(), deframer).await;
+            Received::Small(mut buffer, count) => {
+                self.take_octets(buffer.get_mut(..count).unwrap_or_default(), deframer).await;
             }
-            Received::Block(block, count) => {
-                self.digest(block.get(..count).unwrap_or_default(), deframer).await;
+            Received::Block(mut block, count) => {
+                self.take_octets(block.get_mut(..count).unwrap_or_default(), deframer).await;
                 self.reader.give_back(block);
             }
             Received::Closed => self.session.on_disconnected(Instant::now()),
             Received::Failed(error) => {
                 self.shared.tell(Event::Trouble { text: format!("session {}: {error}", self.number) });
                 self.session.on_disconnected(Instant::now());
+            }
+        }
+    }
+
+    async fn take_octets(&mut self, octets: &mut [u8], deframer: &mut Deframer) {
+        let Some(Opened { content, end }) = self.channel.open(octets) else {
+            return self.digest(octets, deframer).await;
+        };
+        self.digest(&content, deframer).await;
+        self.channel.give_back(content);
+        match end {
+            None => {}
+            Some(Ok(())) => self.session.on_disconnected(Instant::now()),
+            Some(Err(error)) => {
+                // The alert tells the peer why.
+                self.flush().await;
+                self.on_tls_failed(&error);
             }
         }
     }
@@ -343,5 +423,7 @@ fn greeting_limit(shared: &Shared) -> Duration {
 
 /// More time than that is for partners.
 const GREETING_LIMIT: Duration = Duration::from_secs(60);
+/// Closing TLS is a courtesy.
+const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 /// How long an ESID may take to be sent and answered by a disconnect.
 const DISCONNECT_LIMIT: Duration = Duration::from_secs(5);

@@ -2,39 +2,35 @@
 
 use std::time::{Duration, Instant};
 
-use odile_catalog::{Inbound, InboundState, NewInbound, TransferRef};
+use odile_catalog::{Inbound, InboundState, NewInbound, ReceiptKind, TransferRef};
+use odile_envelope::{Declared, OpenTerms, Services, Suite};
+use odile_partner::{Purpose, RefuseWith};
 use odile_session::TurnWish;
-use odile_transfer::{Incoming, octets_of_blocks};
+use odile_transfer::{Incoming, Witness, octets_of_blocks};
 use odile_uring::Block;
-use odile_wire::command::{
-    EndFile, EndFileNegativeAnswer, FileFormat, Security, StartFile, StartFileNegativeAnswer,
-};
+use odile_wire::command::{EndFile, EndFileNegativeAnswer, StartFile, StartFileNegativeAnswer};
 use odile_wire::data::Records;
-use odile_wire::{AnswerReason, EndSessionReason, FILE_SIZE_BLOCKS_MAX, Malformed, VariableText};
+use odile_wire::{AnswerReason, EndSessionReason, FILE_SIZE_BLOCKS_MAX, Level, Malformed, VariableText};
 
 use super::Link;
-use crate::clock::now_ms;
+use super::terms::{ContentRefusal, Refusal};
+use crate::clock::{now_ms, now_seconds};
 use crate::event::Event;
+use crate::intake::{Intake, Problem, Refused, Unusable, Verdict, Work};
 use crate::landing::{self, Landing, NotLanded};
 use crate::options::{Options, Target};
 use crate::progress::OnBoard;
 use crate::spool::{PartFile, PartPlan};
+use crate::{receipts, services};
 
 /// The file that is being received.
 pub(super) struct Receiving {
     inbound: Inbound,
     meter: OnBoard,
     incoming: Incoming,
-    part: PartFile,
+    intake: Intake,
     /// The block being filled, and how far.
     filling: Option<(Block, usize)>,
-}
-
-/// Why a file is not taken, for SFNA.
-struct Refusal {
-    reason: AnswerReason,
-    retry: bool,
-    text: String,
 }
 
 impl Link {
@@ -69,7 +65,7 @@ impl Link {
 
     async fn begin(&mut self, file: &StartFile) -> Result<Receiving, Refusal> {
         let records = self.check_terms(file)?;
-        self.check_room(file)?;
+        let room_octets = self.check_room(file)?;
         let new = NewInbound {
             partner: self.partner_name(),
             file: file.id,
@@ -79,6 +75,7 @@ impl Link {
             announced_blocks: file.size_blocks,
             description: file.description.clone(),
             part_name: format!("{}-{}.part", now_ms(), self.number),
+            services: services::announced(file),
         };
         let begun = self
             .shared
@@ -99,11 +96,11 @@ impl Link {
         let Some(meter) = self.shared.board.enter(TransferRef::Inbound(inbound.id), announced) else {
             return Err(in_another_session());
         };
-        let (part, reading) = self.make_part(&inbound, announced).await?;
+        let (intake, reading) = self.make_intake(&inbound, records, announced, room_octets).await?;
         self.reader.begin_bulk(reading);
         let limit = octets_of_blocks(FILE_SIZE_BLOCKS_MAX).unwrap_or(u64::MAX);
         let incoming = Incoming::new(records, limit);
-        Ok(Receiving { inbound, meter, incoming, part, filling: None })
+        Ok(Receiving { inbound, meter, incoming, intake, filling: None })
     }
 
     /// A file that has landed, or is just about to.
@@ -123,29 +120,58 @@ impl Link {
         Refusal { reason: AnswerReason::DUPLICATE_FILE, retry: false, text }
     }
 
-    async fn make_part(
+    async fn make_intake(
         &mut self,
         inbound: &Inbound,
+        records: Records,
         announced: u64,
-    ) -> Result<(PartFile, Vec<Block>), Refusal> {
-        let reserving = self.shard.pool.reserve(Options::BLOCKS_PER_TRANSFER);
+        room_octets: u64,
+    ) -> Result<(Intake, Vec<Block>), Refusal> {
+        let work = self.work(inbound, records, room_octets);
+        // An envelope needs blocks on both sides of what opens it.
+        let opens = matches!(work, Some(Work::Open(_)));
+        let wanted = if opens { Options::BLOCKS_PER_TRANSFER } else { PLAIN_BLOCKS };
+        let reserving = self.shard.pool.reserve(wanted);
         let Ok(mut blocks) = tokio::time::timeout(BLOCKS_LIMIT, reserving).await else {
             let text = "no buffers became free: too many files at a time, or idle partners".to_owned();
             self.set_failed(inbound.id, text.clone()).await;
             return Err(self.no_room_for(text));
         };
-        let reading = blocks.split_off(Options::BLOCKS_PER_TRANSFER / 2);
+        let reading = blocks.split_off(blocks.len() - READING_BLOCKS);
+        let between = if opens { blocks.split_off(WRITING_BLOCKS) } else { Vec::new() };
         let path = self.shared.home.spool().join(&inbound.part_name);
         let options = &self.shared.options;
-        let plan = PartPlan::new(&path, options.target, announced, options.sync_bytes);
+        // What is compressed says nothing of how long it will be.
+        let reserved = if inbound.services.compression == 0 { announced } else { 0 };
+        let plan = PartPlan::new(&path, options.target, reserved, options.sync_bytes);
         match PartFile::create(plan, blocks).await {
-            Ok(part) => Ok((part, reading)),
+            Ok(part) => Ok((Intake::new(part, work, between, self.shard.workers.clone()), reading)),
             Err(error) => {
                 let text = error.to_string();
                 self.set_failed(inbound.id, text.clone()).await;
                 Err(self.no_room_for(text))
             }
         }
+    }
+
+    /// What is done with the file while it comes; nothing, if it is plain and its receipt as well.
+    fn work(&self, inbound: &Inbound, records: Records, room_octets: u64) -> Option<Work> {
+        let stored = &inbound.services;
+        let suite = services::suite(stored);
+        let layers = services::layers(stored);
+        if layers == Services::NONE {
+            let suite = suite.filter(|_| stored.signed_receipt)?;
+            return Some(Work::Watch(Box::new(Witness::new(suite.hash(), records))));
+        }
+        let partner = self.partner.as_ref()?;
+        Some(Work::open(OpenTerms {
+            declared: Declared::Services(layers),
+            recipients: self.shared.keyring.recipients(Purpose::Encryption),
+            signers: self.shared.configuration.certificates(&partner.name).signers(),
+            now: Some(now_seconds()),
+            output_bytes_max: room_octets,
+            transmitted_hash: suite.map(Suite::hash),
+        }))
     }
 
     /// A file that was refused after it got its number.
@@ -160,71 +186,6 @@ impl Link {
         Refusal { reason: AnswerReason::ACCESS_METHOD_FAILURE, retry: true, text }
     }
 
-    fn check_terms(&self, file: &StartFile) -> Result<Records, Refusal> {
-        let no = |reason, text: &str| Err(Refusal { reason, retry: false, text: text.to_owned() });
-        let Some(partner) = &self.partner else {
-            return no(AnswerReason::UNSPECIFIED, "no partner");
-        };
-        if !partner.may_send {
-            return no(AnswerReason::FILE_DIRECTION_REFUSED, "no files are taken from this partner");
-        }
-        if file.id.dataset_name.is_blank() || !file.id.dataset_name.is_printable() {
-            let text = "the dataset name is empty or holds other characters than printable ASCII";
-            return no(AnswerReason::INVALID_FILENAME, text);
-        }
-        let ours = [partner.our_code, self.shared.configuration.station.code];
-        if !ours.contains(&file.id.destination) {
-            return no(AnswerReason::INVALID_DESTINATION, "no such station here");
-        }
-        if !partner.stations.contains(&file.id.originator) {
-            return no(AnswerReason::INVALID_ORIGIN, "this originator is not known to belong to you");
-        }
-        match file.security {
-            Security::None => {}
-            Security::Encrypted | Security::EncryptedAndSigned => {
-                return no(AnswerReason::ENCRYPTED_NOT_ALLOWED, "encrypted files are not taken");
-            }
-            Security::Signed => return no(AnswerReason::SIGNED_NOT_ALLOWED, "signed files are not taken"),
-            Security::Unknown(_) => return no(AnswerReason::UNSPECIFIED, "unknown security level"),
-        }
-        if file.compression != 0 {
-            return no(AnswerReason::COMPRESSION_NOT_ALLOWED, "compressed files are not taken");
-        }
-        match file.format {
-            // A bare CMS file is a file without records, whatever it was before.
-            _ if !file.is_plain() => Ok(Records::None),
-            FileFormat::Unstructured | FileFormat::Text => Ok(Records::None),
-            FileFormat::Variable => Ok(Records::Variable),
-            FileFormat::Fixed if file.record_size > 0 => Ok(Records::Fixed { size: file.record_size }),
-            FileFormat::Fixed => no(AnswerReason::RECORD_LENGTH_NOT_SUPPORTED, "records of no length"),
-            FileFormat::Unknown(_) => {
-                no(AnswerReason::RECORD_FORMAT_NOT_SUPPORTED, "F, V, U and T are known")
-            }
-        }
-    }
-
-    fn check_room(&self, file: &StartFile) -> Result<(), Refusal> {
-        if self.shared.options.target == Target::Discard {
-            return Ok(());
-        }
-        let announced = octets_of_blocks(file.size_blocks).unwrap_or(u64::MAX);
-        // If it cannot be looked up, the write will tell.
-        let Ok(space) = odile_uring::free_space(&self.shared.home.spool()) else { return Ok(()) };
-        if announced <= space.available {
-            return Ok(());
-        }
-        self.shared.tell(Event::Trouble {
-            text: format!(
-                "{announced} octets were announced, {} are free in {}: make room",
-                space.available,
-                self.shared.home.spool().display()
-            ),
-        });
-        let text = "there is not enough room at the receiving station now".to_owned();
-        // Levels below 5 have no text: the reason must say it.
-        Err(Refusal { reason: AnswerReason::FILE_TOO_BIG, retry: true, text })
-    }
-
     /// A fragment of a Data Exchange Buffer.
     pub(super) async fn on_data(&mut self, fragment: &[u8], end: bool) {
         let outcome = match &mut self.receiving {
@@ -235,7 +196,7 @@ impl Link {
             return self.session.on_malformed(&malformed, Instant::now());
         }
         if self.receiving.as_ref().is_some_and(Receiving::is_beyond_saving) {
-            let text = "the receiving station cannot store the file";
+            let text = "the receiving station cannot go on with the file";
             return self.release(EndSessionReason::RESOURCES_NOT_AVAILABLE, text);
         }
         let in_file = self.receiving.is_some();
@@ -248,6 +209,7 @@ impl Link {
     /// EFID.
     pub(super) async fn on_close(&mut self, end: &EndFile) {
         self.reader.end_bulk().await;
+        self.channel.slim();
         let Some(receiving) = self.receiving.take() else {
             return self.on_trouble("EFID without an open file".to_owned());
         };
@@ -267,13 +229,30 @@ impl Link {
         end: &EndFile,
     ) -> Option<Result<(), (AnswerReason, String)>> {
         receiving.hand_over().await;
-        let Receiving { inbound, incoming, part, meter, .. } = receiving;
+        let Receiving { inbound, incoming, intake, meter, .. } = receiving;
         let transfer = TransferRef::Inbound(inbound.id);
+        let (part, verdict) = intake.conclude().await;
         if let Err((reason, text)) = incoming.check(end) {
             let _ = part.finish().await;
             self.give_up(&inbound, &text).await;
             return Some(Err((reason, text)));
         }
+        let verdict = match verdict.and_then(|verdict| as_announced(&inbound, verdict)) {
+            Ok(verdict) => verdict,
+            Err(refused) => {
+                let written = part.finish().await;
+                return match (refused, written) {
+                    // A full disk is no fault of the envelope.
+                    (Refused::Worker(_), Err(error)) => {
+                        Some(Err(self.not_stored(&inbound, &error.to_string()).await))
+                    }
+                    (Refused::Worker(error), Ok(_)) => {
+                        Some(Err(self.not_stored(&inbound, &error.to_string()).await))
+                    }
+                    (Refused::Content(found), _) => self.refuse_content(&inbound, *found).await,
+                };
+            }
+        };
         if self.shared.options.target == Target::Discard {
             let _ = part.finish().await;
             self.give_up(&inbound, "discarded on purpose").await;
@@ -281,21 +260,24 @@ impl Link {
             return Some(Ok(()));
         }
         let partner = self.partner.clone()?;
-        let (octets, records) = (incoming.octets(), incoming.records());
-        let landing =
-            Landing { shared: &self.shared, partner: &partner.name, inbound: &inbound, octets, records };
+        let octets = verdict.opened.as_ref().map_or(incoming.octets(), |opened| opened.content_bytes);
+        let landing = Landing {
+            shared: &self.shared,
+            partner: &partner,
+            inbound: &inbound,
+            octets,
+            records: incoming.records(),
+            verdict: &verdict,
+        };
         match landing.land(part).await {
             Ok(path) => {
                 let path = path.display().to_string();
                 self.moved = true;
-                self.shared.tell(Event::Received { transfer, octets, path });
+                let found = services::found(&verdict);
+                self.shared.tell(Event::Received { transfer, octets, path, found });
                 Some(Ok(()))
             }
-            Err(NotLanded::Nothing(error)) => {
-                self.give_up(&inbound, &error.to_string()).await;
-                let text = "the receiving station could not store the file".to_owned();
-                Some(Err((AnswerReason::ACCESS_METHOD_FAILURE, text)))
-            }
+            Err(NotLanded::Nothing(error)) => Some(Err(self.not_stored(&inbound, &error.to_string()).await)),
             Err(NotLanded::Unnoted(error)) => {
                 let text = format!("{transfer} has arrived, but could not be noted: {error}");
                 self.on_trouble(text);
@@ -304,10 +286,53 @@ impl Link {
         }
     }
 
+    /// The fault is ours: the answer for EFNA.
+    async fn not_stored(&mut self, inbound: &Inbound, detail: &str) -> (AnswerReason, String) {
+        self.give_up(inbound, detail).await;
+        (AnswerReason::ACCESS_METHOD_FAILURE, "the receiving station could not store the file".to_owned())
+    }
+
+    /// A file that came whole, but whose envelope is of no use: nothing of it is kept.
+    async fn refuse_content(
+        &mut self,
+        inbound: &Inbound,
+        found: Unusable,
+    ) -> Option<Result<(), (AnswerReason, String)>> {
+        let refusal = ContentRefusal::new(&found, inbound);
+        let partner = self.partner.clone()?;
+        if partner.receive.refuse_with == RefuseWith::Efna || self.session.level() < Level::V2_0 {
+            self.give_up(inbound, &refusal.detail).await;
+            return Some(Err((refusal.answer, refusal.public.to_owned())));
+        }
+        self.remove_part(inbound).await;
+        let mut judged = inbound.clone();
+        judged.transmitted = found.transmitted.as_ref().map(services::stored_stream);
+        let kind = ReceiptKind::Negative {
+            creator: inbound.file.destination,
+            reason: refusal.response,
+            text: VariableText::truncated(refusal.public),
+        };
+        let receipt = receipts::made(&self.shared, &partner, &judged, kind);
+        let (id, detail) = (inbound.id, refusal.detail);
+        let noted = self.shared.ledger.run(move |catalog| catalog.received(id, &receipt, now_ms())).await;
+        self.shared.tell(Event::ReceiveFailed { transfer: TransferRef::Inbound(id), text: detail });
+        match noted {
+            Ok(()) => {
+                self.moved = true;
+                Some(Ok(()))
+            }
+            Err(error) => {
+                self.on_trouble(error.to_string());
+                None
+            }
+        }
+    }
+
     /// The session ended in the middle of a file.
     pub(super) async fn drop_incoming(&mut self, receiving: Receiving, text: &str) {
-        let Receiving { inbound, part, meter, filling, .. } = receiving;
+        let Receiving { inbound, intake, meter, filling, .. } = receiving;
         drop(filling);
+        let (part, _) = intake.conclude().await;
         let text = match part.finish().await {
             Ok(_) => format!("the session ended in the middle of the file: {text}"),
             Err(error) => error.to_string(),
@@ -318,10 +343,7 @@ impl Link {
 
     /// Removes what there is of a file, and notes why. The partner may send it again.
     async fn give_up(&mut self, inbound: &Inbound, text: &str) {
-        let path = self.shared.home.spool().join(&inbound.part_name);
-        // A sidecar may stand beside it; either may not be there.
-        let _ = odile_uring::remove(&path).await;
-        let _ = odile_uring::remove(&path.with_extension("json")).await;
+        self.remove_part(inbound).await;
         let (id, detail) = (inbound.id, text.to_owned());
         let noted =
             self.shared.ledger.run(move |catalog| catalog.failed_inbound(id, &detail, now_ms())).await;
@@ -333,12 +355,21 @@ impl Link {
     }
 }
 
+impl Link {
+    async fn remove_part(&self, inbound: &Inbound) {
+        let path = self.shared.home.spool().join(&inbound.part_name);
+        // A sidecar may stand beside it; either may not be there.
+        let _ = odile_uring::remove(&path).await;
+        let _ = odile_uring::remove(&path.with_extension("json")).await;
+    }
+}
+
 impl Receiving {
     /// True if it cannot be stored and too much is still to come: otherwise the rest is read and dropped, so that
     /// EFNA ends the file and not the session.
     fn is_beyond_saving(&self) -> bool {
         let announced = octets_of_blocks(self.inbound.announced_blocks).unwrap_or(u64::MAX);
-        self.part.has_failed() && announced.saturating_sub(self.incoming.octets()) > DROPPED_OCTETS_MAX
+        self.intake.has_failed() && announced.saturating_sub(self.incoming.octets()) > DROPPED_OCTETS_MAX
     }
 
     async fn store(&mut self, mut fragment: &[u8], end: bool) -> Result<(), Malformed> {
@@ -346,7 +377,7 @@ impl Receiving {
             let (block, filled) = if let Some(filling) = &mut self.filling {
                 filling
             } else {
-                let Some(block) = self.part.free_block().await else { return Ok(()) };
+                let Some(block) = self.intake.free_block().await else { return Ok(()) };
                 self.filling.insert((block, 0))
             };
             let room = block.get_mut(*filled..).unwrap_or_default();
@@ -367,9 +398,29 @@ impl Receiving {
         if let Some((block, filled)) = self.filling.take()
             && filled > 0
         {
-            self.part.write(block, filled).await;
+            self.intake.write(block, filled).await;
         }
     }
+}
+
+/// Refuses what the envelope says otherwise than SFID: who agrees on a suite wants that one.
+fn as_announced(inbound: &Inbound, verdict: Verdict) -> Result<Verdict, Refused> {
+    let (Some(suite), Some(opened)) = (services::suite(&inbound.services), &verdict.opened) else {
+        return Ok(verdict);
+    };
+    let is_other_cipher = opened.decrypted.as_ref().is_some_and(|found| {
+        found.cipher != suite.content_cipher() || found.transport != suite.key_transport()
+    });
+    let is_other_hash = opened
+        .verified
+        .as_ref()
+        .is_some_and(|found| found.hash != suite.hash() || found.scheme != suite.signature_scheme());
+    let problem = match (is_other_cipher, is_other_hash) {
+        (true, _) => Problem::OtherCipher(suite),
+        (false, true) => Problem::OtherSignature(suite),
+        (false, false) => return Ok(verdict),
+    };
+    Err(Refused::Content(Box::new(Unusable { problem, transmitted: verdict.transmitted })))
 }
 
 fn in_another_session() -> Refusal {
@@ -390,6 +441,11 @@ fn malformed(error: odile_transfer::IncomingError) -> Malformed {
 
 /// Reading and dropping so much takes a moment; more would waste the line for hours.
 const DROPPED_OCTETS_MAX: u64 = 64 << 20;
+
+const READING_BLOCKS: usize = 2;
+const WRITING_BLOCKS: usize = 2;
+const PLAIN_BLOCKS: usize = READING_BLOCKS + WRITING_BLOCKS;
+const _: () = assert!(PLAIN_BLOCKS + WRITING_BLOCKS == Options::BLOCKS_PER_TRANSFER);
 
 /// How long an offer may wait for buffers: shorter than any partner waits for our answer.
 const BLOCKS_LIMIT: Duration = Duration::from_secs(30);

@@ -1,23 +1,30 @@
 //! A file on its way out.
 //!
-//! A worker maps the source and frames Data Exchange Buffers into a block, while the link writes the block before
-//! it: page faults of the source never hold up the shard.
+//! A worker seals the source and frames Data Exchange Buffers into a block, while the link writes the block before it.
+//! Over TLS a block is sealed just before it is written, into another one.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use odile_catalog::{AfterDelivery, CatalogError, Outbound, OutboundChange, OutboundState, TransferRef};
-use odile_transfer::{Outgoing, blocks_of};
-use odile_uring::{Block, MappedSource, SourceError, SourceIdentity};
-use odile_wire::command::{EndFileNegativeAnswer, FileFormat, Security, StartFile, StartFileNegativeAnswer};
-use odile_wire::data::{Compression, End, Records};
-use odile_wire::{AnswerReason, EndSessionReason, VariableText};
+use odile_envelope::seal::Embed;
+use odile_envelope::{SealOptions, Services};
+use odile_partner::{Partner, Purpose};
+use odile_transfer::blocks_of;
+use odile_uring::{Block, SourceIdentity};
+use odile_wire::command::{EndFileNegativeAnswer, StartFile, StartFileNegativeAnswer};
+use odile_wire::data::Compression;
+use odile_wire::{AnswerReason, EndSessionReason, Level, VariableText};
 
 use super::Link;
-use crate::clock::now_ms;
+use super::channel::Channel;
+use super::pump::{Filled, Pump, PumpPlan};
+use crate::clock::{now_ms, now_seconds};
 use crate::error::StationError;
 use crate::event::{Event, SessionEnd};
 use crate::options::Options;
 use crate::progress::OnBoard;
+use crate::services;
 
 /// The file that is being sent.
 pub(super) struct Sending {
@@ -48,22 +55,6 @@ struct Ready {
     buffers: u16,
 }
 
-/// What travels to a worker and back.
-struct Pump {
-    source: MappedSource,
-    expected: SourceIdentity,
-    outgoing: Outgoing,
-}
-
-/// Why a source cannot be sent on.
-#[derive(Debug, thiserror::Error)]
-enum PumpError {
-    #[error(transparent)]
-    Source(#[from] SourceError),
-    #[error("{0}")]
-    Content(odile_wire::data::SourceError),
-}
-
 impl Link {
     /// Offers a file to the peer.
     pub(super) async fn offer(&mut self, outbound: Outbound) {
@@ -78,14 +69,13 @@ impl Link {
         if !taken {
             return;
         }
-        let pump = match self.open(&outbound).await {
-            Ok(pump) => pump,
+        let (pump, file) = match self.open(&outbound).await {
+            Ok(opened) => opened,
             Err(error) => {
                 drop(meter);
                 return self.fail(&outbound, error).await;
             }
         };
-        let file = start_file(&outbound);
         if let Err(misuse) = self.session.start_file(file, Instant::now()) {
             drop(meter);
             return self.fail(&outbound, format!("{}: {misuse}", self.partner_name())).await;
@@ -94,40 +84,67 @@ impl Link {
             transfer,
             partner: self.partner_name(),
             dataset_name: outbound.file.to_string(),
+            services: services::described(&outbound.services),
         });
         self.sending = Some(Sending { outbound, meter, stage: Stage::Offered(Box::new(pump)) });
     }
 
-    async fn open(&self, outbound: &Outbound) -> Result<Pump, String> {
-        let path = outbound.source.clone();
-        let window_bytes = self.shared.options.window_bytes;
+    /// What the source is opened with.
+    fn plan(&self, partner: &Partner, outbound: &Outbound) -> Result<PumpPlan, String> {
         let of_queue = outbound.source_identity;
-        let expected = SourceIdentity {
-            size: of_queue.size,
-            mtime_ns: of_queue.mtime_ns,
-            inode: of_queue.inode,
-            device: of_queue.device,
+        let layers = services::layers(&outbound.services);
+        if outbound.services != odile_catalog::Services::PLAIN && self.session.level() < Level::V2_0 {
+            // Never stripped in silence: whoever asked for it would believe that it was there.
+            let level = self.session.level();
+            return Err(format!(
+                "it is to go {}, which needs level 5; the partner speaks level {level}",
+                services::described(&outbound.services)
+            ));
+        }
+        let signer = match layers.sign {
+            true => Some(Arc::clone(self.shared.keyring.identity(Purpose::Signing)?)),
+            false => None,
         };
-        let opened = self
-            .shard
-            .workers
-            .run(move || {
-                let source = MappedSource::open(&path, window_bytes)?;
-                source.check(&expected).map(|()| source)
-            })
-            .await
-            .map_err(|error| error.to_string())?;
-        let source = opened.map_err(|error| error.to_string())?;
+        let recipient = match layers.encrypt {
+            true => {
+                let certificates = self.shared.configuration.certificates(&partner.name);
+                Some(certificates.recipient(Purpose::Encryption, now_seconds())?)
+            }
+            false => None,
+        };
         let (buffer_size, compression) = self.session.agreement().map_or((128, Compression::Off), |agreed| {
             let compression = if agreed.compression { Compression::On } else { Compression::Off };
             (agreed.buffer_size, compression)
         });
-        let records = match outbound.format {
-            FileFormat::Fixed => Records::Fixed { size: outbound.record_size },
-            FileFormat::Variable => Records::Variable,
-            _ => Records::None,
-        };
-        Ok(Pump { source, expected, outgoing: Outgoing::new(records, buffer_size, compression) })
+        let embed = if partner.send.embed_certificate { Embed::SignerCertificate } else { Embed::Nothing };
+        Ok(PumpPlan {
+            path: outbound.source.clone(),
+            window_bytes: self.shared.options.window_bytes,
+            expected: SourceIdentity {
+                size: of_queue.size,
+                mtime_ns: of_queue.mtime_ns,
+                inode: of_queue.inode,
+                device: of_queue.device,
+            },
+            format: outbound.format,
+            record_size: outbound.record_size,
+            services: outbound.services,
+            options: SealOptions { level: partner.send.compression_level, embed, ..SealOptions::default() },
+            signer,
+            recipient,
+            buffer_size,
+            compression,
+        })
+    }
+
+    async fn open(&self, outbound: &Outbound) -> Result<(Pump, StartFile), String> {
+        let partner = self.partner.clone().ok_or("there is no partner")?;
+        let plan = self.plan(&partner, outbound)?;
+        let opened =
+            self.shard.workers.run(move || Pump::open(&plan)).await.map_err(|error| error.to_string())?;
+        let pump = opened.map_err(|error| error.to_string())?;
+        let file = start_file(outbound, blocks_of(pump.announced_octets()));
+        Ok((pump, file))
     }
 
     /// SFPA.
@@ -165,9 +182,13 @@ impl Link {
         if flow.free.is_empty() && flow.ready.is_none() {
             flow.free = self.shard.pool.reserve(SENDING_BLOCKS).await;
         }
-        let ready = flow.ready.take();
+        let mut ready = flow.ready.take();
         let promised = ready.as_ref().map_or(0, |ready| ready.buffers);
         let credit = self.session.credit().saturating_sub(promised);
+        if let Some(plain) = ready.take_if(|_| self.channel.is_secure()) {
+            ready = Some(flow.seal(plain, &mut self.channel)?);
+        }
+        let room = self.channel.room(self.shard.pool.block_bytes());
         // The next block is framed on a worker …
         let next = match (flow.pump.take(), flow.free.pop()) {
             (Some(pump), Some(block)) if credit > 0 => Some((pump, block)),
@@ -180,7 +201,7 @@ impl Link {
         let workers = self.shard.workers.clone();
         let framing = async {
             match next {
-                Some((pump, block)) => Some(workers.run(move || pump.fill(block, credit)).await),
+                Some((pump, block)) => Some(workers.run(move || pump.fill(block, room, credit)).await),
                 None => None,
             }
         };
@@ -209,28 +230,32 @@ impl Link {
         }
         if let Some(framed) = framed {
             let (pump, block, filled) = framed.map_err(|error| error.to_string())?;
-            sending.meter.set(pump.outgoing.position());
+            sending.meter.set(pump.source_position());
             flow.pump = Some(pump);
-            let (length, buffers) = filled.map_err(|error| error.to_string())?;
+            let Filled { length, buffers } = filled.map_err(|error| error.to_string())?;
             if buffers == 0 {
                 flow.free.push(block);
             } else {
                 flow.ready = Some(Ready { block, length, buffers });
             }
         }
-        self.close_if_finished()
+        self.close_if_finished().await
     }
 
-    fn close_if_finished(&mut self) -> Result<(), String> {
+    async fn close_if_finished(&mut self) -> Result<(), String> {
         let Some(sending) = &mut self.sending else { return Ok(()) };
-        let Stage::Flowing(Flow { pump: Some(pump), ready: None, .. }) = &sending.stage else {
-            return Ok(());
-        };
-        if !pump.outgoing.is_finished() {
-            return Ok(());
-        }
-        let end = pump.outgoing.end_file();
+        let Stage::Flowing(Flow { pump, ready: None, .. }) = &mut sending.stage else { return Ok(()) };
+        let Some(pump) = pump.take_if(|pump| pump.is_finished()) else { return Ok(()) };
         sending.stage = Stage::Closing;
+        let (end, transmitted) = pump.finish(&sending.outbound);
+        if let Some(transmitted) = transmitted {
+            // Before EFID: if the answer gets lost, the receipt comes all the same, and is compared with this.
+            let change = OutboundChange::to(OutboundState::Sending).transmitted(transmitted);
+            let outbound = sending.outbound.clone();
+            if !self.change(&outbound, change).await {
+                return Ok(());
+            }
+        }
         self.session.close_file(end, Instant::now()).map_err(|misuse| misuse.to_string())
     }
 
@@ -381,60 +406,38 @@ impl Link {
 }
 
 fn has_receipt(state: &str) -> bool {
-    OutboundState::from_name(state).is_some_and(|state| !state.awaits_receipt())
+    OutboundState::from_name(state)
+        .is_some_and(|state| !state.awaits_receipt() || state == OutboundState::Unproven)
 }
 
-impl Pump {
-    /// Fills a block with at most `credit` Data Exchange Buffers. On a worker.
-    fn fill(
-        mut self: Box<Self>,
-        mut block: Block,
-        credit: u16,
-    ) -> (Box<Self>, Block, Result<(usize, u16), PumpError>) {
-        let filled = self.fill_block(&mut block, credit);
-        (self, block, filled)
-    }
-
-    fn fill_block(&mut self, block: &mut [u8], credit: u16) -> Result<(usize, u16), PumpError> {
-        let (mut length, mut buffers) = (0, 0);
-        while buffers < credit && !self.outgoing.is_finished() {
-            let Self { source, outgoing, .. } = self;
-            let room = block.get_mut(length..).unwrap_or_default();
-            let left = credit - buffers;
-            let filled =
-                source.look(outgoing.position(), Outgoing::SOURCE_WINDOW_BYTES, |slice, at_end| {
-                    let end = if at_end { End::Reached } else { End::More };
-                    outgoing.fill(slice, end, room, left)
-                })?;
-            let filled = filled.map_err(PumpError::Content)?;
-            length += filled.written;
-            buffers += filled.buffers;
-            if filled.buffers == 0 {
-                break;
-            }
-        }
-        if self.outgoing.is_finished() {
-            self.source.check(&self.expected)?;
-        }
-        Ok((length, buffers))
+impl Flow {
+    /// Seals what is ready into a free block, and frees its own.
+    fn seal(&mut self, ready: Ready, channel: &mut Channel) -> Result<Ready, String> {
+        let mut block = self.free.pop().ok_or("no block is free to be sealed into")?;
+        let content = ready.block.get(..ready.length).unwrap_or_default();
+        let length =
+            channel.seal_block(content, &mut block).map_err(|error| format!("TLS failed: {error}"))?;
+        self.free.push(ready.block);
+        Ok(Ready { block, length, buffers: ready.buffers })
     }
 }
 
-fn start_file(outbound: &Outbound) -> StartFile {
-    let blocks = blocks_of(outbound.source_identity.size);
+fn start_file(outbound: &Outbound, size_blocks: u64) -> StartFile {
+    let services = &outbound.services;
+    let layers = services::layers(services);
     StartFile {
         id: outbound.file,
         user: outbound.user,
         format: outbound.format,
         record_size: outbound.record_size,
-        size_blocks: blocks,
-        original_size_blocks: blocks,
+        size_blocks,
+        original_size_blocks: blocks_of(outbound.source_identity.size),
         restart: 0,
-        security: Security::None,
-        cipher_suite: 0,
-        compression: 0,
-        envelope: 0,
-        signed_response: false,
+        security: services::security(layers),
+        cipher_suite: services.suite,
+        compression: services.compression,
+        envelope: u8::from(layers != Services::NONE),
+        signed_response: services.signed_receipt,
         description: outbound.description.clone(),
     }
 }

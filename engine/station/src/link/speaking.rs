@@ -1,14 +1,16 @@
 //! We have the turn: receipts first, then files, then the turn goes back.
 
+use std::sync::Arc;
 use std::time::Instant;
 
-use odile_catalog::{NewReceipt, Outbound, Receipt, ReceiptKind, TransferRef};
+use odile_catalog::{NewReceipt, Outbound, OutboundState, Receipt, ReceiptKind, TransferRef, Verdict};
 use odile_wire::command::{Capability, EndToEndResponse, NegativeEndResponse};
-use odile_wire::{EndSessionReason, FileId, Level};
+use odile_wire::{EndSessionReason, FileId, Level, UserData};
 
 use super::Link;
 use crate::clock::now_ms;
 use crate::event::Event;
+use crate::receipts;
 
 impl Link {
     /// Says the next thing that is to be said.
@@ -118,39 +120,46 @@ impl Link {
         let mut arrived = NewReceipt::positive();
         arrived.hash.clone_from(&eerp.hash);
         arrived.signature.clone_from(&eerp.signature);
-        self.on_any_receipt(eerp.file(), arrived, "receipt came: delivered".into()).await;
+        self.on_any_receipt(eerp.file(), eerp.user, arrived).await;
     }
 
     /// NERP: a file of ours was not delivered or could not be used.
     pub(super) async fn on_negative_receipt(&mut self, nerp: &NegativeEndResponse) {
-        let text =
-            format!("negative receipt came from {} (NERP {}) {}", nerp.creator, nerp.reason, nerp.text);
         let mut arrived = NewReceipt::negative(nerp.creator, nerp.reason, nerp.text.clone());
         arrived.hash.clone_from(&nerp.hash);
         arrived.signature.clone_from(&nerp.signature);
-        self.on_any_receipt(nerp.file(), arrived, text).await;
+        self.on_any_receipt(nerp.file(), UserData::BLANK, arrived).await;
     }
 
-    async fn on_any_receipt(&mut self, file: FileId, arrived: NewReceipt, text: String) {
-        let (partner, level) = (self.partner_name(), self.session.level());
-        let delivered = matches!(arrived.kind, ReceiptKind::Positive);
+    async fn on_any_receipt(&mut self, file: FileId, user: UserData, receipt: NewReceipt) {
+        let Some(partner) = self.partner.clone() else { return };
+        let kind = receipt.kind.clone();
+        let (shared, level) = (Arc::clone(&self.shared), self.session.level());
+        // Verifying a signature takes the ledger no longer than a sync does.
         let noted = self
             .shared
             .ledger
             .run(move |catalog| {
-                let found = catalog.outbound_awaiting_receipt(&partner, &file, level)?;
-                if let Some(outbound) = &found {
-                    catalog.receipt_arrived(outbound.id, &arrived, now_ms())?;
-                }
-                Ok(found)
+                let name = partner.name.as_str();
+                let Some(outbound) = catalog.outbound_awaiting_receipt(name, &file, level)? else {
+                    return Ok(None);
+                };
+                let arrived = receipts::judged(&shared, &partner, &outbound, file, user, receipt);
+                let state = catalog.receipt_arrived(outbound.id, &arrived, now_ms())?;
+                Ok(Some((outbound, arrived.verdict, state)))
             })
             .await;
         match noted {
-            Ok(Some(outbound)) => {
+            Ok(Some((outbound, verdict, state))) => {
                 self.moved = true;
-                self.shared
-                    .tell(Event::ReceiptArrived { transfer: TransferRef::Outbound(outbound.id), text });
-                if delivered {
+                let transfer = TransferRef::Outbound(outbound.id);
+                let text = told(&kind, &verdict);
+                if state == OutboundState::Unproven {
+                    self.shared.tell(Event::ReceiptUnproven { transfer, text });
+                } else {
+                    self.shared.tell(Event::ReceiptArrived { transfer, text });
+                }
+                if state == OutboundState::Delivered {
                     self.release_source(&outbound).await;
                 }
             }
@@ -164,5 +173,18 @@ impl Link {
         if let Err(misuse) = self.session.ready_to_receive(Instant::now()) {
             self.on_trouble(misuse.to_string());
         }
+    }
+}
+
+fn told(kind: &ReceiptKind, verdict: &Verdict) -> String {
+    let what = match kind {
+        ReceiptKind::Positive => "receipt came: delivered".to_owned(),
+        ReceiptKind::Negative { .. } => format!("negative receipt came: {kind}"),
+    };
+    match verdict {
+        Verdict::NotAsked => what,
+        Verdict::Verified => format!("{what}, signature verified"),
+        Verdict::Unsigned => format!("{what}, but it is unsigned although a signed one was asked for"),
+        Verdict::Wrong(why) => format!("{what}, but it proves nothing: {why}"),
     }
 }

@@ -61,6 +61,22 @@ impl EndToEndResponse {
         }
     }
 
+    /// What EERPSIG signs (RFC 5024 §5.3.13): each field in full width, without command, user and reserved octets.
+    ///
+    /// ```text
+    /// dsn (26)   date (8)   time (10)   dest (25)   orig (25)   hash (n)
+    /// ```
+    pub fn signed_octets(&self) -> Vec<u8> {
+        let mut octets = Vec::with_capacity(94 + self.hash.len());
+        octets.extend_from_slice(self.dataset_name.octets());
+        octets.extend_from_slice(self.date.digits());
+        octets.extend_from_slice(self.time.digits());
+        octets.extend_from_slice(self.destination.octets());
+        octets.extend_from_slice(self.originator.octets());
+        octets.extend_from_slice(&self.hash);
+        octets
+    }
+
     pub(super) fn read(level: Level, f: &mut FieldReader<'_>) -> Result<Self, Malformed> {
         let dataset_name = f.text("EERPDSN")?;
         let (date, time) = read_stamps(level, f, ["EERPRSV1", "EERPDATE", "EERPTIME"])?;

@@ -78,6 +78,34 @@ impl NegativeEndResponse {
         }
     }
 
+    /// What NERPSIG signs (RFC 5024 §5.3.14): each field in full width, without command and reserved octets.
+    ///
+    /// ```text
+    /// dsn (26)   date (8)   time (10)   dest (25)   orig (25)   creator (25)   hash (n)
+    /// ```
+    pub fn signed_octets(&self) -> Vec<u8> {
+        self.fields(Some(&self.creator))
+    }
+
+    /// What one product signs instead: the same without the creator (`DEVIATIONS.md`).
+    pub fn signed_octets_without_creator(&self) -> Vec<u8> {
+        self.fields(None)
+    }
+
+    fn fields(&self, creator: Option<&IdentificationCode>) -> Vec<u8> {
+        let mut octets = Vec::with_capacity(119 + self.hash.len());
+        octets.extend_from_slice(self.dataset_name.octets());
+        octets.extend_from_slice(self.date.digits());
+        octets.extend_from_slice(self.time.digits());
+        octets.extend_from_slice(self.destination.octets());
+        octets.extend_from_slice(self.originator.octets());
+        if let Some(creator) = creator {
+            octets.extend_from_slice(creator.octets());
+        }
+        octets.extend_from_slice(&self.hash);
+        octets
+    }
+
     pub(super) fn read(level: Level, f: &mut FieldReader<'_>) -> Result<Self, Malformed> {
         let dataset_name = f.text("NERPDSN")?;
         f.skip("NERPRSV1", 6)?;

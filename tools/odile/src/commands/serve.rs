@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 
-use odile_station::{Calls, Event, Options, Station};
+use odile_station::{Calls, Event, Listen, Options, Station};
 
 use crate::access::refuse_unable;
 use crate::cli::ServeArgs;
@@ -37,9 +37,12 @@ pub fn run(context: &Context, args: &ServeArgs) -> Result<Exit, Failure> {
             let _ = log.send(Entry::Event(event.clone()));
         })
     };
-    let listen = args.listen.or(configuration.station.listen);
+    let listen = Listen {
+        plain: args.listen.or(configuration.station.listen),
+        tls: args.listen_tls.or(configuration.station.listen_tls),
+    };
     let station = Station::start(context.home.clone(), options, listen, Calls::All, sink)?;
-    if listen.is_none() {
+    if listen.is_nowhere() {
         context
             .note("odile: partners cannot call, and outboxes are not watched: set `listen` in station.toml");
     }

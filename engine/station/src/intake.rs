@@ -1,0 +1,369 @@
+//! What stands between the link and the `.part` file while a file comes in: nothing, a witness for its receipt, or
+//! what opens its envelope.
+//!
+//! ```text
+//! link ──(block, length)──▶ task: open on a worker ──(block, length)──▶ writer
+//!      ◀──── free block ────                       ◀──── free block ────
+//! ```
+//!
+//! After a failure the task still gives blocks back, so that the link can read to the end of the file and answer EFNA.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use odile_envelope::{OpenError, OpenFinish, OpenTerms, Opened, Opener, Suite};
+use odile_transfer::{Transmitted, Witness};
+use odile_uring::{Block, JoinHandle, Workers};
+use tokio::sync::mpsc;
+
+use crate::spool::PartFile;
+
+/// Takes a file in.
+pub(crate) enum Intake {
+    /// As it is.
+    Plain(PartFile),
+    /// By way of a task.
+    Watched(Box<Watched>),
+}
+
+/// The link's end of the task.
+pub(crate) struct Watched {
+    blocks: mpsc::Sender<(Block, usize)>,
+    free: mpsc::Receiver<Block>,
+    failed: Rc<Cell<bool>>,
+    task: JoinHandle<(PartFile, Result<Verdict, Refused>)>,
+}
+
+/// What is done with what comes.
+pub(crate) enum Work {
+    /// It is written as it is, and watched for the receipt.
+    Watch(Box<Witness>),
+    /// It is an envelope.
+    Open(Box<Opener>),
+}
+
+/// What was found at the end of a file.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Verdict {
+    /// What the receipt states.
+    pub(crate) transmitted: Option<Transmitted>,
+    /// What was in the envelope.
+    pub(crate) opened: Option<Opened>,
+}
+
+/// Why a file cannot be taken.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// It is of no use.
+    Content(Box<Unusable>),
+    /// The fault is ours.
+    Worker(std::io::Error),
+}
+
+/// A file that is of no use.
+#[derive(Debug)]
+pub(crate) struct Unusable {
+    pub(crate) problem: Problem,
+    /// What a negative receipt states.
+    pub(crate) transmitted: Option<Transmitted>,
+}
+
+/// What is wrong with an envelope.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Problem {
+    #[error(transparent)]
+    Envelope(#[from] OpenError),
+    #[error("it is encrypted otherwise than suite {0} says, which was announced")]
+    OtherCipher(Suite),
+    #[error("it is signed otherwise than suite {0} says, which was announced")]
+    OtherSignature(Suite),
+}
+
+fn unusable(error: OpenError, transmitted: Option<Transmitted>) -> Refused {
+    Refused::Content(Box::new(Unusable { problem: error.into(), transmitted }))
+}
+
+impl Work {
+    /// Opens an envelope on these terms.
+    pub(crate) fn open(terms: OpenTerms) -> Self {
+        Self::Open(Box::new(Opener::new(Arc::new(terms))))
+    }
+}
+
+impl Intake {
+    /// `blocks` circulate between link and task; for [`Work::Watch`] none is needed, since those of the writer go all
+    /// the way.
+    pub(crate) fn new(part: PartFile, work: Option<Work>, blocks: Vec<Block>, workers: Workers) -> Self {
+        let Some(work) = work else { return Self::Plain(part) };
+        // For every block that can be on its way.
+        let room = blocks.len().max(crate::Options::BLOCKS_PER_TRANSFER);
+        let (to_task, from_link) = mpsc::channel(room);
+        let (to_link, free) = mpsc::channel(room);
+        for block in blocks {
+            // The channel has room for every block.
+            let _ = to_link.try_send(block);
+        }
+        let failed = Rc::new(Cell::new(false));
+        let task = Task { from_link, to_link, part, workers, failed: Rc::clone(&failed) };
+        let task = match work {
+            Work::Watch(witness) => odile_uring::spawn(task.watch(witness)),
+            Work::Open(opener) => odile_uring::spawn(task.open(opener)),
+        };
+        Self::Watched(Box::new(Watched { blocks: to_task, free, failed, task }))
+    }
+
+    /// True once something went wrong: [`Intake::conclude`] or [`PartFile::finish`] says what.
+    pub(crate) fn has_failed(&self) -> bool {
+        match self {
+            Self::Plain(part) => part.has_failed(),
+            Self::Watched(watched) => watched.failed.get(),
+        }
+    }
+
+    /// Waits for a block to fill.
+    pub(crate) async fn free_block(&mut self) -> Option<Block> {
+        match self {
+            Self::Plain(part) => part.free_block().await,
+            Self::Watched(watched) => watched.free.recv().await,
+        }
+    }
+
+    /// Hands over the first `length` bytes of a block.
+    pub(crate) async fn write(&mut self, block: Block, length: usize) {
+        match self {
+            Self::Plain(part) => part.write(block, length).await,
+            // It can only fail if the task panicked, which `conclude` tells.
+            Self::Watched(watched) => {
+                let _ = watched.blocks.send((block, length)).await;
+            }
+        }
+    }
+
+    /// After the last octet: what was found. The file itself may still have to be written.
+    pub(crate) async fn conclude(self) -> (PartFile, Result<Verdict, Refused>) {
+        match self {
+            Self::Plain(part) => (part, Ok(Verdict::default())),
+            Self::Watched(watched) => {
+                let Watched { blocks, task, .. } = *watched;
+                drop(blocks);
+                match task.await {
+                    Ok(outcome) => outcome,
+                    Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+                }
+            }
+        }
+    }
+}
+
+struct Task {
+    from_link: mpsc::Receiver<(Block, usize)>,
+    to_link: mpsc::Sender<Block>,
+    part: PartFile,
+    workers: Workers,
+    failed: Rc<Cell<bool>>,
+}
+
+impl Task {
+    async fn watch(mut self, mut witness: Box<Witness>) -> (PartFile, Result<Verdict, Refused>) {
+        // The link fills the writer's blocks: one while another is looked at.
+        let mut lent = 0_usize;
+        loop {
+            while let Some(block) = self.part.try_free_block() {
+                let _ = self.to_link.try_send(block);
+                lent += 1;
+            }
+            if lent == 0 {
+                let Some(block) = self.part.free_block().await else { break };
+                let _ = self.to_link.try_send(block);
+                lent += 1;
+            }
+            let Some((block, length)) = self.from_link.recv().await else { break };
+            lent -= 1;
+            if let Some(block) = self.part.try_free_block() {
+                let _ = self.to_link.try_send(block);
+                lent += 1;
+            }
+            let seen = self.workers.run(move || {
+                witness.see(block.get(..length).unwrap_or_default());
+                (witness, block)
+            });
+            match seen.await {
+                Ok((back, block)) => {
+                    witness = back;
+                    self.part.write(block, length).await;
+                    self.failed.set(self.part.has_failed());
+                }
+                Err(error) => {
+                    self.failed.set(true);
+                    return (self.part, Err(Refused::Worker(error)));
+                }
+            }
+        }
+        let transmitted = Some(witness.finish());
+        (self.part, Ok(Verdict { transmitted, opened: None }))
+    }
+
+    async fn open(mut self, opener: Box<Opener>) -> (PartFile, Result<Verdict, Refused>) {
+        let mut opening = Opening { opener: Some(opener), room: None };
+        let mut outcome = Ok(());
+        while let Some((mut block, length)) = self.from_link.recv().await {
+            if outcome.is_ok() {
+                (outcome, block) = opening.push(block, length, &mut self.part, &self.workers).await;
+                self.failed.set(outcome.is_err() || self.part.has_failed());
+            }
+            let _ = self.to_link.try_send(block);
+        }
+        let verdict = match outcome {
+            Ok(()) => opening.finish(&mut self.part, &self.workers).await,
+            Err(refused) => Err(refused),
+        };
+        (self.part, verdict)
+    }
+}
+
+/// An opener, and the block that it writes to.
+struct Opening {
+    /// Away only while it is on a worker.
+    opener: Option<Box<Opener>>,
+    room: Option<(Block, usize)>,
+}
+
+/// What travels to a worker and back.
+struct Step {
+    opener: Box<Opener>,
+    input: Option<Block>,
+    consumed: usize,
+    output: Block,
+    filled: usize,
+    result: Result<Option<Opened>, OpenError>,
+}
+
+impl Opening {
+    /// Opens what is in a block.
+    async fn push(
+        &mut self,
+        block: Block,
+        length: usize,
+        part: &mut PartFile,
+        workers: &Workers,
+    ) -> (Result<(), Refused>, Block) {
+        let (mut input, mut at) = (block, 0);
+        while at < length {
+            let Some((opener, output, filled)) = self.take(part).await else { return (Ok(()), input) };
+            let run = workers.run(move || step(opener, input, at..length, output, filled));
+            let step = match run.await {
+                Ok(step) => step,
+                // The block is gone with the worker: the link notices, because it gets none back.
+                Err(error) => {
+                    let spare = part.free_block().await;
+                    return match spare {
+                        Some(spare) => (Err(Refused::Worker(error)), spare),
+                        None => unreachable!("a writer gives its blocks back until it is finished"),
+                    };
+                }
+            };
+            let Some(back) = step.input else { unreachable!("a step gives its input back") };
+            input = back;
+            at += step.consumed;
+            let refused = step.result.err();
+            let transmitted = transmitted(&step.opener);
+            self.put_back(step.opener, step.output, step.filled, part).await;
+            if let Some(error) = refused {
+                return (Err(unusable(error, transmitted)), input);
+            }
+        }
+        (Ok(()), input)
+    }
+
+    /// Gets the verdict.
+    async fn finish(&mut self, part: &mut PartFile, workers: &Workers) -> Result<Verdict, Refused> {
+        loop {
+            let Some((opener, output, filled)) = self.take(part).await else {
+                return Err(Refused::Worker(std::io::Error::other("the writer has ended")));
+            };
+            let step =
+                workers.run(move || conclude(opener, output, filled)).await.map_err(Refused::Worker)?;
+            let transmitted = transmitted(&step.opener);
+            match step.result {
+                Err(error) => return Err(unusable(error, transmitted)),
+                Ok(None) => self.put_back(step.opener, step.output, step.filled, part).await,
+                Ok(Some(opened)) => {
+                    if step.filled > 0 {
+                        part.write(step.output, step.filled).await;
+                    }
+                    return Ok(Verdict { transmitted, opened: Some(opened) });
+                }
+            }
+        }
+    }
+
+    async fn take(&mut self, part: &mut PartFile) -> Option<(Box<Opener>, Block, usize)> {
+        let (block, filled) = match self.room.take() {
+            Some(room) => room,
+            None => (part.free_block().await?, 0),
+        };
+        Some((self.opener.take()?, block, filled))
+    }
+
+    /// A block that is full goes to the writer.
+    async fn put_back(&mut self, opener: Box<Opener>, block: Block, filled: usize, part: &mut PartFile) {
+        self.opener = Some(opener);
+        if filled == block.len() {
+            part.write(block, filled).await;
+        } else {
+            self.room = Some((block, filled));
+        }
+    }
+}
+
+/// Opens until the input is used up or the output is full. On a worker.
+fn step(
+    mut opener: Box<Opener>,
+    input: Block,
+    range: std::ops::Range<usize>,
+    mut output: Block,
+    mut filled: usize,
+) -> Step {
+    let mut consumed = 0;
+    let octets = input.get(range).unwrap_or_default();
+    let mut result = Ok(None);
+    while consumed < octets.len() && filled < output.len() {
+        let rest = octets.get(consumed..).unwrap_or_default();
+        match opener.push(rest, output.get_mut(filled..).unwrap_or_default()) {
+            Ok(progress) => {
+                consumed += progress.consumed;
+                filled += progress.written;
+            }
+            Err(error) => {
+                result = Err(error);
+                break;
+            }
+        }
+    }
+    Step { opener, input: Some(input), consumed, output, filled, result }
+}
+
+/// Writes what is left, as far as there is room; with the verdict, if that was all. On a worker.
+fn conclude(mut opener: Box<Opener>, mut output: Block, mut filled: usize) -> Step {
+    let mut result = Ok(None);
+    while filled < output.len() {
+        match opener.finish(output.get_mut(filled..).unwrap_or_default()) {
+            Ok(OpenFinish::More { written }) => filled += written,
+            Ok(OpenFinish::Opened(opened)) => {
+                result = Ok(Some(opened));
+                break;
+            }
+            Err(error) => {
+                result = Err(error);
+                break;
+            }
+        }
+    }
+    Step { opener, input: None, consumed: 0, output, filled, result }
+}
+
+fn transmitted(opener: &Opener) -> Option<Transmitted> {
+    let hash = opener.transmitted_hash()?;
+    Some(Transmitted { octets: opener.input_position(), hash })
+}
