@@ -1,8 +1,10 @@
 //! `cargo xtask ci`: one step after the other, until one fails.
 
-use std::env;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::packages::{WANTED, provide};
 use crate::{cargo, run, works};
 
 /// One step.
@@ -13,8 +15,10 @@ struct Step {
 
 /// What a step does.
 enum Work {
-    /// Looks for the programs of [`SYSTEM_PROGRAMS`].
+    /// Installs what tests need of the system.
     SystemPackages,
+    /// Runs cargo, and notes the tests that skip themselves.
+    Tests { arguments: &'static [&'static str] },
     /// Runs cargo.
     Cargo {
         arguments: &'static [&'static str],
@@ -32,13 +36,6 @@ struct Component {
     name: &'static str,
 }
 
-/// A program that the build needs and that is not part of the Rust toolchain.
-struct SystemProgram {
-    name: &'static str,
-    package: &'static str,
-    needed_for: &'static str,
-}
-
 /// How a step ended.
 enum Outcome {
     Ok(Duration),
@@ -54,6 +51,7 @@ pub fn run_all() -> Result<(), String> {
 /// Runs all steps, and tells at the end how each went.
 fn run_steps(steps: &[Step]) -> Result<(), String> {
     let mut outcomes = Vec::new();
+    let mut skipped = Vec::new();
     let mut failure = None;
     for (index, step) in steps.iter().enumerate() {
         if failure.is_some() {
@@ -62,7 +60,7 @@ fn run_steps(steps: &[Step]) -> Result<(), String> {
         }
         println!("\n=== {}/{} {}", index + 1, steps.len(), step.heading);
         let start = Instant::now();
-        let result = step.work.run();
+        let result = step.work.run(&mut skipped);
         let duration = start.elapsed();
         match result {
             Ok(()) => {
@@ -76,14 +74,26 @@ fn run_steps(steps: &[Step]) -> Result<(), String> {
             }
         }
     }
-    print!("\n{}", summary(steps, &outcomes));
+    print!("\n{}{}", summary(steps, &outcomes), skips(&skipped));
     failure.map_or(Ok(()), Err)
 }
 
 impl Work {
-    fn run(&self) -> Result<(), String> {
+    fn run(&self, skipped: &mut Vec<String>) -> Result<(), String> {
         match self {
-            Self::SystemPackages => check_system_programs(SYSTEM_PROGRAMS),
+            Self::SystemPackages => {
+                skipped.extend(provide(WANTED));
+                Ok(())
+            }
+            Self::Tests { arguments } => {
+                println!("cargo {}", arguments.join(" "));
+                run_watched(cargo().args(*arguments), |line| {
+                    // The name of a test may stand before it.
+                    if let Some((_, skip)) = line.split_once(SKIPPED) {
+                        skipped.push(skip.to_owned());
+                    }
+                })
+            }
             Self::Cargo { arguments, environment, component } => {
                 if let Some(component) = component
                     && !works(cargo().args(component.probe))
@@ -98,26 +108,31 @@ impl Work {
     }
 }
 
-fn check_system_programs(programs: &[SystemProgram]) -> Result<(), String> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let is_there =
-        |program: &&SystemProgram| env::split_paths(&path).any(|folder| folder.join(program.name).is_file());
-    let missing: Vec<String> = programs
-        .iter()
-        .filter(|program| !is_there(program))
-        .map(|program| {
-            let SystemProgram { name, package, needed_for } = program;
-            format!("{name} is missing, needed for {needed_for}: install the package {package}")
-        })
-        .collect();
-    if !missing.is_empty() {
-        return Err(missing.join("; "));
+/// Runs a command; its standard output goes where ours goes, and past `look` line by line.
+fn run_watched(command: &mut Command, mut look: impl FnMut(&str)) -> Result<(), String> {
+    let shown = command.get_program().to_string_lossy().into_owned();
+    let cannot = |error: std::io::Error| format!("cannot run {shown}: {error}");
+    let mut child = command.stdout(Stdio::piped()).spawn().map_err(cannot)?;
+    if let Some(output) = child.stdout.take() {
+        for line in BufReader::new(output).split(b'\n') {
+            let line = line.map_err(cannot)?;
+            let line = String::from_utf8_lossy(&line);
+            println!("{line}");
+            look(&line);
+        }
     }
-    match programs.len() {
-        0 => println!("nothing is needed besides the Rust toolchain and its linker"),
-        count => println!("all {count} programs are there"),
+    match child.wait().map_err(cannot)? {
+        status if status.success() => Ok(()),
+        status => Err(format!("{shown} ended with {status}")),
     }
-    Ok(())
+}
+
+fn skips(skipped: &[String]) -> String {
+    if skipped.is_empty() {
+        return "no test was skipped\n".to_owned();
+    }
+    let lines = skipped.iter().map(|skip| format!("  {skip}\n"));
+    ["skipped:\n".to_owned()].into_iter().chain(lines).collect()
 }
 
 fn summary(steps: &[Step], outcomes: &[Outcome]) -> String {
@@ -133,12 +148,11 @@ fn summary(steps: &[Step], outcomes: &[Outcome]) -> String {
     [format!("{:width$}  seconds\n", "step")].into_iter().chain(lines).collect()
 }
 
-/// Programs of the system that the build needs: none now, because what is written in C comes with its sources and
-/// is compiled with the compiler that the linker comes with.
-const SYSTEM_PROGRAMS: &[SystemProgram] = &[];
+/// What stands in a line of standard output before the words by which a test tells that it skips itself.
+const SKIPPED: &str = "skipped: ";
 
 const STEPS: &[Step] = &[
-    Step { heading: "system packages", work: Work::SystemPackages },
+    Step { heading: "packages of the system", work: Work::SystemPackages },
     Step {
         heading: "formatting",
         work: Work::Cargo {
@@ -164,14 +178,7 @@ const STEPS: &[Step] = &[
             component: None,
         },
     },
-    Step {
-        heading: "tests",
-        work: Work::Cargo {
-            arguments: &["test", "--workspace", "--locked"],
-            environment: &[],
-            component: None,
-        },
-    },
+    Step { heading: "tests", work: Work::Tests { arguments: &["test", "--workspace", "--locked"] } },
     Step {
         heading: "documentation",
         work: Work::Cargo {
@@ -232,15 +239,21 @@ mod tests {
             environment: &[],
             component: Some(Component { probe: &["no-such-command"], name: "rustfmt" }),
         };
-        assert_eq!(work.run(), Err("rustfmt is missing: run `rustup component add rustfmt`".to_owned()));
+        assert_eq!(
+            work.run(&mut Vec::new()),
+            Err("rustfmt is missing: run `rustup component add rustfmt`".to_owned())
+        );
     }
 
     #[test]
-    fn a_missing_program_is_named() {
-        let missing = SystemProgram { name: "no-such-program", package: "pkg", needed_for: "nothing" };
-        let message = check_system_programs(&[missing]).unwrap_err();
-        assert_eq!(message, "no-such-program is missing, needed for nothing: install the package pkg");
-        let there = SystemProgram { name: "sh", package: "dash", needed_for: "scripts" };
-        assert_eq!(check_system_programs(&[there]), Ok(()));
+    fn skipped_tests_are_told_at_the_end() {
+        let mut skipped = Vec::new();
+        let mut echo = Command::new("printf");
+        echo.arg("test a ... ok\nskipped: b: no c\n");
+        let note = |line: &str| skipped.extend(line.strip_prefix(SKIPPED).map(str::to_owned));
+        run_watched(&mut echo, note).unwrap();
+        assert_eq!(skips(&skipped), "skipped:\n  b: no c\n");
+        assert_eq!(skips(&[]), "no test was skipped\n");
+        assert!(run_watched(&mut Command::new("false"), |_| {}).is_err());
     }
 }

@@ -4,6 +4,7 @@
 
 mod ci;
 mod fuzz;
+mod packages;
 
 use std::env;
 use std::path::PathBuf;
