@@ -171,8 +171,9 @@ fn a_long_file_takes_no_more_memory_than_a_short_one() {
             start.peak, rest.peak, rest.total
         );
         assert!(start.peak < 8 * MIB, "{services:?}: {} octets to begin with", start.peak);
-        assert!(rest.peak < MIB / 8, "{services:?}: {} octets more on the way", rest.peak);
-        assert!(rest.total < 2 * MIB, "{services:?}: {} octets in all on the way", rest.total);
+        assert!(rest.peak < MIB / 16, "{services:?}: {} octets more on the way", rest.peak);
+        // What is left: the signature, and its verification.
+        assert!(rest.total < MIB / 16, "{services:?}: {} octets in all on the way", rest.total);
     }
 }
 

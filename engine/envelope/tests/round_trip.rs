@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use odile_envelope::seal::{SealBack, SealFront};
 use odile_envelope::{
-    OpenCheckpoint, Opener, SealCheckpoint, SealOptions, SealPlan, Sealer, Services, Suite, deflate,
+    CheckpointError, OpenCheckpoint, OpenFinish, Opener, SealCheckpoint, SealOptions, SealPlan, Sealer,
+    Services, Suite, deflate,
 };
 use pki::{drain, entropy, noise, open, pki, pump, request, seal, step_text, terms};
 use proptest::prelude::*;
@@ -172,6 +173,41 @@ fn a_checkpoint_of_another_plan_is_refused() {
     assert!(Sealer::resume(one, Some(pki().bob.key()), &checkpoint).is_err());
 }
 
+type Read<'a> = &'a dyn Fn(&[u8]) -> Result<(), CheckpointError>;
+
+#[test]
+fn what_was_stored_and_damaged_is_refused() {
+    let source = step_text(14, 10_000);
+    let plan = plan(Suite::S04, Services::ALL, source.len(), small_pieces());
+    let (stream, checkpoints) = seal_checkpoints(&plan, &source, 1000);
+    let mut opener = Opener::new(Arc::new(terms(Services::ALL)));
+    opener.push(&stream[..200], &mut [0; 100]).unwrap();
+    let key = plan.content_key().cloned();
+    let read_plan = |octets: &[u8]| SealPlan::from_bytes(octets, key.clone()).map(|_| ());
+    let read_seal = |octets: &[u8]| SealCheckpoint::from_bytes(octets).map(|_| ());
+    let read_open = |octets: &[u8]| OpenCheckpoint::from_bytes(octets).map(|_| ());
+    let stored: [(Vec<u8>, Read<'_>); 3] = [
+        (plan.to_bytes().unwrap(), &read_plan),
+        (checkpoints[1].clone(), &read_seal),
+        (opener.checkpoint().unwrap().to_bytes().unwrap(), &read_open),
+    ];
+    for (octets, read) in stored {
+        assert_eq!(read(&octets), Ok(()));
+        for end in 0..octets.len() {
+            assert_eq!(read(&octets[..end]), Err(CheckpointError::Damaged), "{end}");
+        }
+        for bit in 0..octets.len() * 8 {
+            let mut damaged = octets.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            let expected = match bit {
+                0..8 => CheckpointError::Version { found: damaged[0], known: 1 },
+                _ => CheckpointError::Damaged,
+            };
+            assert_eq!(read(&damaged), Err(expected), "bit {bit}");
+        }
+    }
+}
+
 #[test]
 fn an_opening_goes_on_from_every_checkpoint_with_the_same_content() {
     let source = step_text(11, 6_000_000);
@@ -248,6 +284,26 @@ fn python_inflates_the_stream_and_finds_its_checksum_right() {
             sys.stdout.buffer.write(zlib.decompress(z))";
         let content = pki::run("python3", &["-c", script], &stream).unwrap();
         assert!(content == source);
+    }
+}
+
+#[test]
+fn without_room_there_is_no_verdict() {
+    let source = step_text(13, 5000);
+    for services in Services::combinations() {
+        let stream = seal(&plan(Suite::S04, services, source.len(), small_pieces()), &source, 4096);
+        let mut opener = Opener::new(Arc::new(terms(services)));
+        let mut rest = stream.as_slice();
+        let mut room = vec![0; 100];
+        let mut content = Vec::new();
+        while !rest.is_empty() {
+            let progress = opener.push(rest, &mut room).unwrap();
+            content.extend_from_slice(&room[..progress.written]);
+            rest = &rest[progress.consumed..];
+        }
+        assert_eq!(opener.finish(&mut []).unwrap(), OpenFinish::More { written: 0 });
+        let opened = pump(&mut opener, &[], 1, 100, &mut content, |_, _| {}).unwrap();
+        assert!(content == source && opened.content_bytes == 5000);
     }
 }
 

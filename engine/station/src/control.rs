@@ -84,6 +84,9 @@ pub enum Response {
     Status {
         /// Where it listens.
         address: Option<String>,
+        /// Where it listens with TLS.
+        #[serde(default)]
+        tls_address: Option<String>,
         /// Transfers that are running.
         running: u64,
     },
@@ -188,6 +191,7 @@ fn perform(request: Request, handle: &Handle) -> Response {
         }
         Request::Status => Ok(Response::Status {
             address: handle.address().map(|address| address.to_string()),
+            tls_address: handle.tls_address().map(|address| address.to_string()),
             running: handle.board().all().len() as u64,
         }),
     };

@@ -86,10 +86,10 @@ impl SendRequest {
         let original_name = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let (format, record_size) = self.records(identity.size).map_err(cannot)?;
         let services = partner.send.decide(&self.services).map_err(cannot)?;
-        has_keys(&services, partner, configuration, keyring)
+        has_keys(services, partner, configuration, keyring)
             .map_err(|text| cannot(format!("{}: {text}", partner.name)))?;
         Ok(NewOutbound {
-            services: services::stored(&services),
+            services: services::stored(services),
             partner: partner.name.to_string(),
             file: self.file_id(partner, &original_name)?,
             user: self.user_data().map_err(cannot)?,
@@ -166,7 +166,7 @@ impl SendRequest {
 
 /// Whether there is what the services need. Looked at again when the file is sent.
 fn has_keys(
-    services: &FileServices,
+    services: FileServices,
     partner: &Partner,
     configuration: &Configuration,
     keyring: &Keyring,

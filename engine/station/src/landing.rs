@@ -178,7 +178,7 @@ fn sidecar(inbound: &Inbound, octets: u64, records: u64, verdict: &Verdict) -> s
         "description": text(&inbound.description),
         "octets": octets,
         "records": records,
-        "services": services::described(&inbound.services),
+        "services": services::described(inbound.services),
         "signer": services::signer(verdict),
         "received_ms": now_ms(),
     })

@@ -39,7 +39,7 @@ fn signed(
     receipt: &mut NewReceipt,
 ) -> Result<(), String> {
     let identity = shared.keyring.identity(Purpose::Signing)?;
-    let suite = services::suite(&inbound.services).ok_or("SFID names no cipher suite for it")?;
+    let suite = services::suite(inbound.services).ok_or("SFID names no cipher suite for it")?;
     let transmitted = inbound.transmitted.as_ref().ok_or("the hash of what came is not known")?;
     receipt.hash.clone_from(&transmitted.hash);
     let octets = form(&inbound.file, inbound.user, receipt);

@@ -9,7 +9,7 @@ use crate::intake::Verdict;
 use crate::keyring::hexadecimal;
 
 /// How the catalog keeps what was decided for a file.
-pub(crate) fn stored(decided: &FileServices) -> Stored {
+pub(crate) fn stored(decided: FileServices) -> Stored {
     if decided.is_plain() {
         return Stored::PLAIN;
     }
@@ -35,7 +35,7 @@ pub(crate) fn announced(file: &StartFile) -> Stored {
 }
 
 /// Which layers an envelope has.
-pub(crate) fn layers(stored: &Stored) -> Services {
+pub(crate) fn layers(stored: Stored) -> Services {
     let security = Security::from_code(stored.security);
     Services {
         sign: matches!(security, Security::Signed | Security::EncryptedAndSigned),
@@ -45,7 +45,7 @@ pub(crate) fn layers(stored: &Stored) -> Services {
 }
 
 /// The suite, if one was named that is known.
-pub(crate) fn suite(stored: &Stored) -> Option<Suite> {
+pub(crate) fn suite(stored: Stored) -> Option<Suite> {
     Suite::from_code(stored.suite)
 }
 
@@ -89,7 +89,7 @@ pub(crate) fn found(verdict: &Verdict) -> String {
 }
 
 /// `sign, compress, encrypt (suite 04)`, or `plain`.
-pub(crate) fn described(stored: &Stored) -> String {
+pub(crate) fn described(stored: Stored) -> String {
     let Services { sign, compress, encrypt } = layers(stored);
     let named = [(sign, "signed"), (compress, "compressed"), (encrypt, "encrypted")];
     let names: Vec<_> = named.into_iter().filter_map(|(is, name)| is.then_some(name)).collect();

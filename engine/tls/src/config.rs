@@ -6,21 +6,36 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustls::client::ResolvesClientCert;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::sign::CertifiedKey;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, DigitallySignedStruct, DistinguishedName, Error, ServerConfig, SignatureScheme};
 
 use crate::error::TlsError;
 use crate::policy::Policy;
 
-/// Our certificate, the chain up to its authority, and its key.
-#[derive(Debug)]
+/// Our certificate, the chain up to its authority, and its key. Cloning gives another handle.
+#[derive(Clone)]
 pub struct Identity {
-    /// The certificate first.
-    pub chain: Vec<CertificateDer<'static>>,
-    /// Its private key; its Debug shows nothing of it.
-    pub key: PrivateKeyDer<'static>,
+    certified: Arc<CertifiedKey>,
+}
+
+impl Identity {
+    /// The certificate stands first in the chain. `pkcs8`: its private key in DER, which the caller wipes.
+    pub fn new(chain: Vec<CertificateDer<'static>>, pkcs8: &[u8]) -> Result<Self, TlsError> {
+        let wrong = |error: Error| TlsError::Identity(error.to_string());
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(pkcs8));
+        let key = aws_lc_rs::sign::any_supported_type(&key).map_err(wrong)?;
+        let certified = CertifiedKey::new(chain, key);
+        certified.keys_match().map_err(wrong)?;
+        Ok(Self { certified: Arc::new(certified) })
+    }
+}
+
+impl std::fmt::Debug for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Identity").field("certificates", &self.certified.cert.len()).finish_non_exhaustive()
+    }
 }
 
 /// Whether a called station asks its callers for a certificate.
@@ -95,10 +110,8 @@ pub fn client_config(
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(policy));
     let mut config = match identity {
-        Some(ClientIdentity { identity: Identity { chain, key }, asked }) => {
-            let certified = CertifiedKey::from_der(chain, key, &provider())
-                .map_err(|error| TlsError::Identity(error.to_string()))?;
-            builder.with_client_cert_resolver(Arc::new(Show { key: Arc::new(certified), asked }))
+        Some(ClientIdentity { identity, asked }) => {
+            builder.with_client_cert_resolver(Arc::new(Show { key: identity.certified, asked }))
         }
         None => builder.with_no_client_auth(),
     };
@@ -109,7 +122,7 @@ pub fn client_config(
 
 /// For being called.
 pub fn server_config(
-    identity: Identity,
+    identity: &Identity,
     authentication: ClientAuthentication,
 ) -> Result<Arc<ServerConfig>, TlsError> {
     let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
@@ -119,9 +132,8 @@ pub fn server_config(
             builder.with_client_cert_verifier(Arc::new(Ask { provider: provider() }))
         }
     };
-    let mut config = builder
-        .with_single_cert(identity.chain, identity.key)
-        .map_err(|error| TlsError::Identity(error.to_string()))?;
+    let certified = Arc::clone(&identity.certified);
+    let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
     config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     Ok(Arc::new(config))

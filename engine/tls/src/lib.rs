@@ -17,5 +17,5 @@ pub use connection::{Received, Tls};
 pub use error::TlsError;
 pub use policy::{CallerCertificate, HostNameCheck, Policy, Trust};
 
-pub use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+pub use rustls::pki_types::{CertificateDer, UnixTime};
 pub use rustls::{ClientConfig, ServerConfig};

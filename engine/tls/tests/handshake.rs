@@ -2,8 +2,8 @@
 
 use odile_tls::CallerCertificate::{Forbidden, Optional, Required};
 use odile_tls::{
-    CertificateDer, ClientAuthentication, ClientIdentity, HostNameCheck, Identity, Policy, PrivateKeyDer,
-    Received, Tls, TlsError, Trust, client_config, server_config,
+    CertificateDer, ClientAuthentication, ClientIdentity, HostNameCheck, Identity, Policy, Received, Tls,
+    TlsError, Trust, client_config, server_config,
 };
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::UnixTime;
@@ -40,8 +40,7 @@ impl Authority {
 
 impl Issued {
     fn identity(&self) -> Identity {
-        let key = PrivateKeyDer::try_from(self.key.clone()).expect("a PKCS#8 key");
-        Identity { chain: vec![self.certificate.clone()], key }
+        Identity::new(vec![self.certificate.clone()], &self.key).expect("a PKCS#8 key")
     }
 }
 
@@ -64,7 +63,7 @@ impl Ends {
         let policy = Policy::new(trust, check).expect("something to trust");
         let config =
             client_config(policy, client.map(Issued::identity).map(ClientIdentity::new)).expect("a client");
-        let served = server_config(server.identity(), ClientAuthentication::Asked).expect("a server");
+        let served = server_config(&server.identity(), ClientAuthentication::Asked).expect("a server");
         Self {
             client: Tls::client(config, host).expect("a host name"),
             server: Tls::server(served).expect("a connection"),

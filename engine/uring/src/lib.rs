@@ -17,6 +17,7 @@ mod map;
 mod op;
 mod pool;
 mod probe;
+mod secrecy;
 mod shard;
 mod sigbus;
 mod socket;
@@ -28,6 +29,7 @@ pub use file::{File, Space, free_space, remove, rename, same_filesystem, sync_di
 pub use map::{MappedSource, SourceError, SourceIdentity, quiet_file};
 pub use pool::{Block, Pool};
 pub use probe::{Finding, Severity, probe};
+pub use secrecy::forbid_core_dumps;
 pub use shard::{Shard, ShardConfig, ShardThread, available_cpus, start};
 pub use socket::{Listener, SocketOptions, Stream};
 pub use worker::Workers;

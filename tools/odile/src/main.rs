@@ -34,6 +34,10 @@ use crate::context::Context;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    // Before any key or password is read.
+    if let Err(error) = odile_station::forbid_core_dumps() {
+        output::note(&format!("odile: {error}: a core dump would hold keys"));
+    }
     let context = match Context::new(&cli.global) {
         Ok(context) => context,
         Err(failure) => return failure.report(cli.global.is_json()),

@@ -132,3 +132,15 @@ impl Drop for RawInflate {
         let _ = unsafe { inflateEnd(&raw mut *self.stream) };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slice_beyond_what_zlib_counts_is_taken_in_parts() {
+        assert_eq!(clamped(7), 7);
+        assert_eq!(clamped(u32::MAX as usize), u32::MAX);
+        assert_eq!(clamped(u32::MAX as usize + 1), u32::MAX);
+    }
+}

@@ -15,6 +15,7 @@ use crate::entropy::Entropy;
 use crate::error::{CheckpointError, Misuse};
 use crate::key::PrivateKey;
 use crate::seal::sign;
+use crate::stored;
 use crate::suite::{KeyTransport, Services, Suite};
 
 /// Smallest and largest chunk and segment, in octets. Below, framing is all the work; above, steps are too long.
@@ -200,15 +201,14 @@ impl SealPlan {
         Ok(bytes)
     }
 
-    /// The plan for storage, without the content key. Version octet, then the fields in postcard's form.
+    /// The plan for storage, without the content key.
     pub fn to_bytes(&self) -> Result<Vec<u8>, Misuse> {
-        let octets = postcard::to_extend(&self.terms, vec![VERSION]);
-        octets.map_err(|error| Misuse::Encoding(error.to_string()))
+        stored::write(&self.terms, VERSION).map_err(|error| Misuse::Encoding(error.to_string()))
     }
 
     /// The plan out of storage.
     pub fn from_bytes(octets: &[u8], key: Option<ContentKey>) -> Result<Self, CheckpointError> {
-        let terms: Terms = crate::stored::read(octets, VERSION)?;
+        let terms: Terms = stored::read(octets, VERSION)?;
         let cipher = terms.suite.content_cipher();
         let fits = match &key {
             Some(key) => terms.services.encrypt && cipher.is_usable(key.as_bytes()),

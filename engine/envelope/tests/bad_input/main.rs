@@ -4,6 +4,7 @@
 
 mod asn1;
 mod content;
+mod edits;
 mod flips;
 mod keys;
 mod messages;

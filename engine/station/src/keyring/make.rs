@@ -335,6 +335,11 @@ impl fmt::Display for HostName {
     }
 }
 
+/// The random source of this machine, to be given where an [`Entropy`] is wanted.
+pub fn system_entropy(octets: &mut [u8]) {
+    crate::entropy::fill(octets);
+}
+
 fn ia5(text: &str) -> Result<Ia5String, MakeError> {
     Ia5String::try_from(text).map_err(|_| MakeError::Subject(format!("{text:?} is not ASCII")))
 }

@@ -27,6 +27,8 @@ pub struct OwnKey {
 pub struct Keyring {
     settings: KeySettings,
     keys: BTreeMap<KeyName, OwnKey>,
+    /// What we show in TLS.
+    tls: Option<odile_tls::Identity>,
 }
 
 impl Keyring {
@@ -40,7 +42,8 @@ impl Keyring {
                 keys.insert(name, key);
             }
         }
-        Ok(Self { settings: settings.clone(), keys })
+        let tls = keys.get(settings.name(Purpose::Tls)).map(OwnKey::for_tls).transpose()?;
+        Ok(Self { settings: settings.clone(), keys, tls })
     }
 
     /// The names of all keys in a folder, whether they can be read or not.
@@ -87,14 +90,8 @@ impl Keyring {
     }
 
     /// What we show in TLS, if there is a key for it.
-    pub fn tls_identity(&self) -> Result<Option<odile_tls::Identity>, StationError> {
-        let Ok(key) = self.key(Purpose::Tls) else { return Ok(None) };
-        let chain = key.chain.iter().map(|file| odile_tls::CertificateDer::from(file.der.clone())).collect();
-        let path = || key.chain.first().map(|file| file.path.clone()).unwrap_or_default();
-        let der = key.identity.key().to_pkcs8_der().map_err(|error| key_error(path(), &error))?;
-        let key = odile_tls::PrivateKeyDer::try_from(der.to_vec())
-            .map_err(|text| StationError::Key { path: path(), text: text.to_owned() })?;
-        Ok(Some(odile_tls::Identity { chain, key }))
+    pub fn tls_identity(&self) -> Option<&odile_tls::Identity> {
+        self.tls.as_ref()
     }
 
     /// Every key with its name.
@@ -104,6 +101,13 @@ impl Keyring {
 }
 
 impl OwnKey {
+    fn for_tls(&self) -> Result<odile_tls::Identity, StationError> {
+        let path = || self.chain.first().map(|file| file.path.clone()).unwrap_or_default();
+        let der = self.identity.key().to_pkcs8_der().map_err(|error| key_error(path(), &error))?;
+        let chain = self.chain.iter().map(|file| odile_tls::CertificateDer::from(file.der.clone())).collect();
+        Ok(odile_tls::Identity::new(chain, &der)?)
+    }
+
     /// Reads `NAME.key` and `NAME.crt`; none if there is a key, but no certificate yet: it was requested.
     pub fn read(
         folder: &Path,

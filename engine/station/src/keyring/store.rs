@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -26,6 +26,13 @@ impl Passphrase {
     pub fn first_line_of(text: &str) -> Option<Self> {
         let line = text.lines().next().unwrap_or_default();
         (!line.is_empty()).then(|| Self(Zeroizing::new(line.to_owned())))
+    }
+
+    /// The first line of what can be read; none if that is empty.
+    pub fn read(source: &mut dyn Read) -> io::Result<Option<Self>> {
+        let mut text = Zeroizing::new(String::with_capacity(PASSPHRASE_FILE_MAX_BYTES));
+        source.take(PASSPHRASE_FILE_MAX_BYTES as u64).read_to_string(&mut text)?;
+        Ok(Self::first_line_of(&text))
     }
 
     /// The one that `station.toml` names; none if it names none.
@@ -260,6 +267,8 @@ fn contains(octets: &[u8], wanted: &[u8]) -> bool {
     octets.windows(wanted.len()).any(|window| window == wanted)
 }
 
+/// Whoever gives a film instead of a passphrase gets an error, not its content.
+const PASSPHRASE_FILE_MAX_BYTES: usize = 4096;
 const SHORT_DIGITS: usize = 8;
 /// Of a common name in the name of a file.
 const NAME_CHARS: usize = 64;

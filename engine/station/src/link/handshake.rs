@@ -26,7 +26,7 @@ pub(crate) async fn call(
     let shows = partner.tls.outbound_client_certificate;
     let identity = match shows {
         Usage::Forbidden => None,
-        _ => shared.keyring.tls_identity().map_err(|error| error.to_string())?,
+        _ => shared.keyring.tls_identity().cloned(),
     };
     if identity.is_none() && shows == Usage::Required {
         return Err(
@@ -170,7 +170,7 @@ pub(crate) fn server_config(
     keyring: &crate::keyring::Keyring,
     partners: impl Iterator<Item = Arc<Partner>>,
 ) -> Result<Option<Arc<odile_tls::ServerConfig>>, crate::StationError> {
-    let Some(identity) = keyring.tls_identity()? else { return Ok(None) };
+    let Some(identity) = keyring.tls_identity() else { return Ok(None) };
     let asks = partners.into_iter().any(|partner| partner.tls.inbound_client_certificate != Usage::Forbidden);
     let authentication =
         if asks { odile_tls::ClientAuthentication::Asked } else { odile_tls::ClientAuthentication::NotAsked };

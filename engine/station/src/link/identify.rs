@@ -81,8 +81,10 @@ impl Link {
 
     /// Who proves and checks, if the terms want it.
     pub(super) fn prover(&self, partner: &Partner, terms: &SessionTerms) -> Option<Box<dyn Authenticator>> {
-        let prover: Box<dyn Authenticator> = Prover::new(&self.shared, self.number, partner);
-        terms.authentication.then_some(prover)
+        if !terms.authentication {
+            return None;
+        }
+        Some(Box::new(Prover::new(&self.shared, self.number, partner)))
     }
 
     /// We have called: this is who answered.

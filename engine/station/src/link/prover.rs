@@ -26,9 +26,9 @@ pub(super) struct Prover {
 }
 
 impl Prover {
-    pub(super) fn new(shared: &Arc<Shared>, session: u64, partner: &Partner) -> Box<Self> {
+    pub(super) fn new(shared: &Arc<Shared>, session: u64, partner: &Partner) -> Self {
         let certificates = shared.configuration.certificates(&partner.name);
-        Box::new(Self {
+        Self {
             session,
             suite: partner.send.suite,
             peer: certificates.recipient(Purpose::Authentication, now_seconds()),
@@ -36,7 +36,7 @@ impl Prover {
             challenge: Zeroizing::default(),
             is_open: false,
             shared: Arc::clone(shared),
-        })
+        }
     }
 
     /// Our operator learns why, the peer only that.

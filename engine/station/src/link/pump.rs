@@ -77,9 +77,9 @@ impl Pump {
             FileFormat::Variable => Records::Variable,
             _ => Records::None,
         };
-        let layers = services::layers(&plan.services);
+        let layers = services::layers(plan.services);
         let (content, framed, announced_octets) = if layers == Services::NONE {
-            let suite = services::suite(&plan.services).filter(|_| plan.services.signed_receipt);
+            let suite = services::suite(plan.services).filter(|_| plan.services.signed_receipt);
             let witness = suite.map(|suite| Box::new(Witness::new(suite.hash(), records)));
             (Content::Plain(witness), records, plan.expected.size)
         } else {
@@ -188,7 +188,7 @@ impl Pump {
 /// The stage, and the most that comes out of it.
 fn staging(plan: &PumpPlan, layers: Services, records: Records) -> Result<(Staging, u64), PumpError> {
     // Compression alone names no suite; any will do, since nothing of it is used.
-    let suite = match services::suite(&plan.services) {
+    let suite = match services::suite(plan.services) {
         Some(suite) => suite,
         None if plan.services.suite == 0 => odile_envelope::Suite::S04,
         None => return Err(PumpError::UnknownSuite(plan.services.suite)),

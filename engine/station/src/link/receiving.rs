@@ -156,7 +156,7 @@ impl Link {
 
     /// What is done with the file while it comes; nothing, if it is plain and its receipt as well.
     fn work(&self, inbound: &Inbound, records: Records, room_octets: u64) -> Option<Work> {
-        let stored = &inbound.services;
+        let stored = inbound.services;
         let suite = services::suite(stored);
         let layers = services::layers(stored);
         if layers == Services::NONE {
@@ -405,7 +405,7 @@ impl Receiving {
 
 /// Refuses what the envelope says otherwise than SFID: who agrees on a suite wants that one.
 fn as_announced(inbound: &Inbound, verdict: Verdict) -> Result<Verdict, Refused> {
-    let (Some(suite), Some(opened)) = (services::suite(&inbound.services), &verdict.opened) else {
+    let (Some(suite), Some(opened)) = (services::suite(inbound.services), &verdict.opened) else {
         return Ok(verdict);
     };
     let is_other_cipher = opened.decrypted.as_ref().is_some_and(|found| {

@@ -84,7 +84,7 @@ impl Link {
             transfer,
             partner: self.partner_name(),
             dataset_name: outbound.file.to_string(),
-            services: services::described(&outbound.services),
+            services: services::described(outbound.services),
         });
         self.sending = Some(Sending { outbound, meter, stage: Stage::Offered(Box::new(pump)) });
     }
@@ -92,26 +92,24 @@ impl Link {
     /// What the source is opened with.
     fn plan(&self, partner: &Partner, outbound: &Outbound) -> Result<PumpPlan, String> {
         let of_queue = outbound.source_identity;
-        let layers = services::layers(&outbound.services);
+        let layers = services::layers(outbound.services);
         if outbound.services != odile_catalog::Services::PLAIN && self.session.level() < Level::V2_0 {
             // Never stripped in silence: whoever asked for it would believe that it was there.
             let level = self.session.level();
             return Err(format!(
                 "it is to go {}, which needs level 5; the partner speaks level {level}",
-                services::described(&outbound.services)
+                services::described(outbound.services)
             ));
         }
-        let signer = match layers.sign {
-            true => Some(Arc::clone(self.shared.keyring.identity(Purpose::Signing)?)),
-            false => None,
-        };
-        let recipient = match layers.encrypt {
-            true => {
-                let certificates = self.shared.configuration.certificates(&partner.name);
-                Some(certificates.recipient(Purpose::Encryption, now_seconds())?)
-            }
-            false => None,
-        };
+        let mut signer = None;
+        if layers.sign {
+            signer = Some(Arc::clone(self.shared.keyring.identity(Purpose::Signing)?));
+        }
+        let mut recipient = None;
+        if layers.encrypt {
+            let certificates = self.shared.configuration.certificates(&partner.name);
+            recipient = Some(certificates.recipient(Purpose::Encryption, now_seconds())?);
+        }
         let (buffer_size, compression) = self.session.agreement().map_or((128, Compression::Off), |agreed| {
             let compression = if agreed.compression { Compression::On } else { Compression::Off };
             (agreed.buffer_size, compression)
@@ -423,7 +421,7 @@ impl Flow {
 }
 
 fn start_file(outbound: &Outbound, size_blocks: u64) -> StartFile {
-    let services = &outbound.services;
+    let services = outbound.services;
     let layers = services::layers(services);
     StartFile {
         id: outbound.file,

@@ -73,7 +73,7 @@ impl Link {
             return no(AnswerReason::COMPRESSION_NOT_ALLOWED, "unknown compression: 1 (zlib) is known");
         }
         let stored = services::announced(file);
-        let Services { sign, compress, encrypt } = services::layers(&stored);
+        let Services { sign, compress, encrypt } = services::layers(stored);
         let receive = &partner.receive;
         match (receive.encrypt, encrypt) {
             (Usage::Forbidden, true) => {
@@ -96,7 +96,7 @@ impl Link {
         if compress && receive.compress == Usage::Forbidden {
             return no(AnswerReason::COMPRESSION_NOT_ALLOWED, "compressed files are not taken");
         }
-        let suite = services::suite(&stored);
+        let suite = services::suite(stored);
         let is_taken = suite.is_some_and(|suite| receive.suites.contains(&suite));
         if (sign || encrypt) && !is_taken {
             let text = "this cipher suite is not among those agreed";
@@ -187,7 +187,7 @@ impl ContentRefusal {
     /// What is wrong is told to our operator in full, to the peer by its reason only: what fails behind decryption
     /// must not tell how far it got.
     pub(super) fn new(found: &Unusable, inbound: &Inbound) -> Self {
-        let layers = services::layers(&inbound.services);
+        let layers = services::layers(inbound.services);
         let reason = match &found.problem {
             Problem::OtherCipher(_) => RefusalReason::DecryptFailure,
             Problem::OtherSignature(_) => RefusalReason::InvalidSignature,
