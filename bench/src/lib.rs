@@ -7,6 +7,8 @@ pub mod cad;
 pub mod machine;
 pub mod measure;
 pub mod pair;
+pub mod primitive;
+pub mod sealing;
 
 use std::path::PathBuf;
 

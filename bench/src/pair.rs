@@ -1,12 +1,15 @@
 //! Two stations in this process, each pinned to a core of its own.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use odile_station::partner::Transport;
 use odile_station::{Calls, Event, EventSink, Home, Listen, Options, SendRequest, Station, Target};
 use tempfile::TempDir;
 
@@ -20,6 +23,57 @@ pub struct Pair {
     _folder: TempDir,
 }
 
+/// On what terms they exchange files.
+pub struct Terms<'a> {
+    /// What carries the session.
+    pub transport: Transport,
+    /// The `[send]` table of the sender's partner file.
+    pub send: &'a str,
+    /// Keys of sender and receiver, if any are needed.
+    pub identities: Option<(&'a Key, &'a Key)>,
+}
+
+/// A key and its certificate, which signs itself.
+pub struct Key {
+    certificate: String,
+    key: String,
+}
+
+impl Key {
+    /// A new one, RSA of 2048 bits, for 127.0.0.1.
+    ///
+    /// # Panics
+    ///
+    /// If none can be made.
+    pub fn new() -> Self {
+        let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).expect("a key");
+        let parameters = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("a name");
+        let certificate = parameters.self_signed(&key).expect("a certificate").pem();
+        Self { certificate, key: key.serialize_pem() }
+    }
+
+    /// Makes it the key of one station, and its certificate known to the other, by the owner's name there.
+    fn install(&self, owner: &Home, other: &Home, name: &str) {
+        private(&owner.keys().join("station.key"), &self.key);
+        private(&owner.keys().join("station.crt"), &self.certificate);
+        let folder = other.certificates(&name.parse().expect("a valid name")).join("shared");
+        fs::create_dir_all(&folder).expect("a folder");
+        private(&folder.join("station.crt"), &self.certificate);
+    }
+}
+
+impl Default for Key {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn private(path: &Path, text: &str) {
+    let mut file =
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).expect("a new file");
+    file.write_all(text.as_bytes()).expect("room for it");
+}
+
 impl Pair {
     /// Starts both in folders below `folder`.
     ///
@@ -27,6 +81,20 @@ impl Pair {
     ///
     /// If a station cannot be started: benchmarks have nothing else to do then.
     pub fn start(folder: &Path, target: Target, cores: &[usize]) -> Self {
+        Self::start_with(
+            folder,
+            target,
+            cores,
+            &Terms { transport: Transport::Plain, send: "", identities: None },
+        )
+    }
+
+    /// Starts both on these terms.
+    ///
+    /// # Panics
+    ///
+    /// If a station cannot be started.
+    pub fn start_with(folder: &Path, target: Target, cores: &[usize], terms: &Terms<'_>) -> Self {
         let folder = tempfile::tempdir_in(folder).expect("a scratch folder");
         let home = |name: &str, code: &str| {
             Home::create(&folder.path().join(name), &format!("code = \"{code}\"\n")).expect("a new home")
@@ -39,13 +107,26 @@ impl Pair {
             ..Options::default()
         };
         let name = |name: &str| name.parse().expect("a valid name");
-        beta.add_partner(&name("alpha"), "code = \"O0013ALPHA\"").expect("a valid partner");
+        let transport = terms.transport;
+        let partner = format!("code = \"O0013ALPHA\"\ntransport = \"{transport}\"\n");
+        beta.add_partner(&name("alpha"), &partner).expect("a valid partner");
+        if let Some((ours, theirs)) = terms.identities {
+            ours.install(&alpha, &beta, "alpha");
+            theirs.install(&beta, &alpha, "beta");
+        }
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-        let receiver =
-            Station::start(beta.clone(), options(1, target), Listen::plain(loopback), Calls::All, quiet())
-                .expect("the receiver starts");
-        let address = receiver.handle().address().expect("it listens");
-        let partner = format!("code = \"O0013BETA\"\naddress = \"{address}\"");
+        let listen = match transport {
+            Transport::Plain => Listen::plain(loopback),
+            Transport::Tls => Listen { plain: None, tls: Some(loopback) },
+        };
+        let receiver = Station::start(beta.clone(), options(1, target), listen, Calls::All, quiet())
+            .expect("the receiver starts");
+        let handle = receiver.handle();
+        let address = handle.address().or(handle.tls_address()).expect("it listens");
+        let partner = format!(
+            "code = \"O0013BETA\"\naddress = \"{address}\"\ntransport = \"{transport}\"\n[send]\n{}",
+            terms.send
+        );
         alpha.add_partner(&name("beta"), &partner).expect("a valid partner");
         let (told, events) = mpsc::channel();
         let told = Mutex::new(told);

@@ -3,28 +3,39 @@
 //! It reads Stream Transmission Headers and subrecords by itself, so that the station is not tested with its own
 //! code.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use odile_wire::command::{
     Capability, ChangeDirection, EndFile, EndFilePositiveAnswer, EndSession, EndToEndResponse, FileFormat,
-    ReadyToReceive, Security, SetCredit, StartFile, StartFilePositiveAnswer, StartSession, StartSessionReady,
+    NegativeEndResponse, ReadyToReceive, Security, SetCredit, StartFile, StartFilePositiveAnswer,
+    StartSession, StartSessionReady,
 };
 use odile_wire::{
     Command, DatasetName, DateStamp, EndSessionReason, FileId, IdentificationCode, Level, Mnemonic, Password,
     TimeStamp, UserData, VariableText, stream,
 };
 
+use crate::secure_line::{Line, TlsManners};
 use crate::station::PATIENCE;
 
 /// One end of a connection, without a will of its own.
 pub struct Peer {
-    stream: TcpStream,
+    line: Line,
     level: Level,
     /// The agreed window, in Data Exchange Buffers.
     credit: u16,
+}
+
+/// Receipts of the station.
+#[derive(Debug, Default)]
+pub struct Receipts {
+    /// EERPs, as they came.
+    pub positive: Vec<EndToEndResponse>,
+    /// NERPs, as they came.
+    pub negative: Vec<NegativeEndResponse>,
 }
 
 /// What the station said.
@@ -41,31 +52,31 @@ pub enum Said {
 impl Peer {
     /// Calls a station.
     pub fn connect(address: SocketAddr) -> Self {
-        Self::over(TcpStream::connect(address).expect("the station listens"))
+        Self::over(Line::Plain(socket(address)))
+    }
+
+    /// Calls a station with TLS; an error if there is none.
+    pub fn connect_secure(address: SocketAddr, manners: TlsManners<'_>) -> io::Result<Self> {
+        Line::calling(socket(address), manners).map(Self::over)
     }
 
     /// Waits for the station's call.
     pub fn answer(listener: &TcpListener) -> Self {
-        listener.set_nonblocking(true).expect("a listener");
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            match listener.accept() {
-                Ok((stream, _)) => {
-                    stream.set_nonblocking(false).expect("a socket");
-                    return Self::over(stream);
-                }
-                Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}"),
-            }
-            assert!(Instant::now() < deadline, "waited for the station's call");
-            std::thread::sleep(Duration::from_millis(2));
-        }
+        Self::over(Line::Plain(accepted(listener)))
     }
 
-    fn over(stream: TcpStream) -> Self {
-        stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
-        stream.set_write_timeout(Some(PATIENCE)).expect("a time-out");
-        stream.set_nodelay(true).expect("an option");
-        Self { stream, level: Level::V2_0, credit: 1 }
+    /// Waits for the station's call with TLS; an error if there is none.
+    pub fn answer_secure(listener: &TcpListener, manners: TlsManners<'_>) -> io::Result<Self> {
+        Line::called(accepted(listener), manners).map(Self::over)
+    }
+
+    fn over(line: Line) -> Self {
+        Self { line, level: Level::V2_0, credit: 1 }
+    }
+
+    /// How many certificates the station has shown in TLS.
+    pub fn shown(&self) -> usize {
+        self.line.shown()
     }
 
     /// Calls a station and agrees on a session with the usual SSID; this side has the turn.
@@ -108,12 +119,12 @@ impl Peer {
 
     /// Sends octets as they are.
     pub fn send_raw(&mut self, octets: &[u8]) {
-        self.stream.write_all(octets).expect("the station reads");
+        self.line.write_all(octets).and_then(|()| self.line.flush()).expect("the station reads");
     }
 
     /// Sends octets; false if the station has closed the connection meanwhile.
     pub fn try_raw(&mut self, octets: &[u8]) -> bool {
-        self.stream.write_all(octets).is_ok()
+        self.line.write_all(octets).and_then(|()| self.line.flush()).is_ok()
     }
 
     /// Sends a command.
@@ -154,7 +165,7 @@ impl Peer {
     }
 
     fn fill(&mut self, buffer: &mut [u8]) -> bool {
-        match self.stream.read_exact(buffer) {
+        match self.line.read_exact(buffer) {
             Ok(()) => true,
             Err(error) => {
                 let closed = [ErrorKind::UnexpectedEof, ErrorKind::ConnectionReset, ErrorKind::BrokenPipe];
@@ -188,9 +199,9 @@ impl Peer {
 
     /// True if the station closes the connection within this time; it must not say anything.
     pub fn is_closed_within(&mut self, time: Duration) -> bool {
-        self.stream.set_read_timeout(Some(time)).expect("a time-out");
-        let read = self.stream.read(&mut [0]);
-        self.stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+        self.line.socket().set_read_timeout(Some(time)).expect("a time-out");
+        let read = self.line.read(&mut [0]);
+        self.line.socket().set_read_timeout(Some(PATIENCE)).expect("a time-out");
         match read {
             Ok(count) => {
                 assert_eq!(count, 0, "the station says something");
@@ -203,7 +214,7 @@ impl Peer {
     /// Says no more, but still reads.
     pub fn hang_up(&mut self) {
         // The station may have closed the connection already.
-        let _ = self.stream.shutdown(Shutdown::Write);
+        let _ = self.line.socket().shutdown(Shutdown::Write);
     }
 
     /// Reads up to the end of the connection; the reason, if the station gave one.
@@ -247,6 +258,12 @@ impl Peer {
 
     /// Sends a whole file without records, which must be taken.
     pub fn send_file(&mut self, file: &StartFile, content: &[u8]) {
+        let answer = self.try_file(file, content);
+        assert_eq!(answer.mnemonic(), Mnemonic::Efpa, "{answer:?}");
+    }
+
+    /// Sends a whole file without records; gives the answer to its end, EFPA or EFNA.
+    pub fn try_file(&mut self, file: &StartFile, content: &[u8]) -> Command {
         self.start(file);
         for (at, piece) in content.chunks(900).enumerate() {
             if at > 0 && at.is_multiple_of(usize::from(self.credit)) {
@@ -257,8 +274,7 @@ impl Peer {
         if !content.is_empty() && content.len().div_ceil(900).is_multiple_of(usize::from(self.credit)) {
             self.expect(Mnemonic::Cdt);
         }
-        let answer = self.close(0, content.len() as u64);
-        assert_eq!(answer.mnemonic(), Mnemonic::Efpa, "{answer:?}");
+        self.close(0, content.len() as u64)
     }
 
     /// Reads an offer of the station.
@@ -322,18 +338,27 @@ impl Peer {
 
     /// From the turn on: gives it up, takes the receipts that come, and ends the session normally. Gives the files
     /// whose receipts came.
-    pub fn finish(mut self) -> Vec<FileId> {
+    pub fn finish(self) -> Vec<FileId> {
+        self.finish_with_receipts().positive.iter().map(|eerp| eerp.file()).collect()
+    }
+
+    /// The same; gives the receipts.
+    pub fn finish_with_receipts(mut self) -> Receipts {
         self.give_turn();
         self.wind_up()
     }
 
     /// The station has the turn: takes its receipts, and ends the session normally.
-    pub fn wind_up(mut self) -> Vec<FileId> {
-        let mut receipts = Vec::new();
+    pub fn wind_up(mut self) -> Receipts {
+        let mut receipts = Receipts::default();
         loop {
             match self.read() {
                 Said::Command(Command::EndToEndResponse(eerp)) => {
-                    receipts.push(eerp.file());
+                    receipts.positive.push(*eerp);
+                    self.send(Command::ReadyToReceive(ReadyToReceive));
+                }
+                Said::Command(Command::NegativeEndResponse(nerp)) => {
+                    receipts.negative.push(*nerp);
                     self.send(Command::ReadyToReceive(ReadyToReceive));
                 }
                 Said::Command(Command::ChangeDirection(_)) => {
@@ -354,6 +379,35 @@ impl Peer {
     pub fn end(&mut self, reason: EndSessionReason) {
         self.send(Command::EndSession(EndSession { reason, text: VariableText::default() }));
     }
+}
+
+/// A connection to a station, as yet silent.
+pub fn socket(address: SocketAddr) -> TcpStream {
+    prepared(TcpStream::connect(address).expect("the station listens"))
+}
+
+/// The station's call, as yet unanswered.
+pub fn accepted(listener: &TcpListener) -> TcpStream {
+    listener.set_nonblocking(true).expect("a listener");
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match listener.accept() {
+            Ok((stream, _)) => {
+                stream.set_nonblocking(false).expect("a socket");
+                return prepared(stream);
+            }
+            Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}"),
+        }
+        assert!(Instant::now() < deadline, "waited for the station's call");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn prepared(stream: TcpStream) -> TcpStream {
+    stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+    stream.set_write_timeout(Some(PATIENCE)).expect("a time-out");
+    stream.set_nodelay(true).expect("an option");
+    stream
 }
 
 /// An SSID of the usual peer: level 5, buffers of 1000 octets, credit 3.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use odile_station::{Event, Options, SessionEnd};
 
 use crate::peer::{PEER, STATION};
+use crate::pki::issued;
 use crate::station::{PATIENCE, TestStation, options};
 
 /// A station under test. It knows the partner `peer`, which is a [`crate::peer::Peer`], and the partner `good`.
@@ -54,14 +55,49 @@ impl Scene {
         Self::start(TestStation::new(STATION), &peer, options, port)
     }
 
+    /// The peer calls the station, which has keys and certificates: it listens with TLS as well.
+    pub fn prepared(station: TestStation, terms: &str) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        Self::start(station, &format!("code = \"{PEER}\"\n{terms}"), options(), port)
+    }
+
+    /// The station, which has keys and certificates, calls the peer at [`Scene::port`].
+    pub fn prepared_calling(station: TestStation, terms: &str) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = port.local_addr().expect("bound");
+        let peer = format!("code = \"{PEER}\"\naddress = \"{address}\"\n{terms}");
+        Self::start(station, &peer, options(), port)
+    }
+
+    /// The peer calls the station. Each has a key and the other's certificate.
+    pub fn secured(terms: &str) -> Self {
+        Self::prepared(equipped(), terms)
+    }
+
+    /// The same, but the station calls.
+    pub fn secured_calling(terms: &str) -> Self {
+        Self::prepared_calling(equipped(), terms)
+    }
+
     fn start(mut station: TestStation, peer: &str, options_: Options, port: TcpListener) -> Self {
         station.add_partner("peer", peer);
         station.add_partner("good", "code = \"O0013GOOD\"\n[session]\ninactivity_seconds = 60\n");
-        let address = station.start_with(options_);
+        let has_keys = fs::read_dir(station.home().keys()).expect("a folder").count() > 0;
+        if has_keys {
+            station.start_secure(options_);
+        } else {
+            station.start_with(options_);
+        }
+        let address = station.handle().address().expect("it listens");
         let mut good = TestStation::new("O0013GOOD");
         good.add_partner("station", &format!("code = \"{STATION}\"\naddress = \"{address}\"\n"));
         good.start_with(options());
         Self { station, address, port, good }
+    }
+
+    /// Where the station listens with TLS.
+    pub fn secure_address(&self) -> SocketAddr {
+        self.station.handle().tls_address().expect("it has a key")
     }
 
     /// All sessions with the peer have ended; how, in the order of their ends.
@@ -139,6 +175,14 @@ impl Scene {
         let transfer = transfer.parse().expect("a transfer number");
         self.station.handle().retry(transfer).expect("it may be tried again");
     }
+}
+
+/// A station under test that has a key and the peer's certificate for everything; not started.
+pub fn equipped() -> TestStation {
+    let station = TestStation::new(STATION);
+    station.give_key(&issued("station"));
+    station.give_certificate("peer", "shared", &issued("peer"));
+    station
 }
 
 /// Every path below a folder.

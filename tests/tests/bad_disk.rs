@@ -244,7 +244,10 @@ fn an_inbox_on_another_filesystem_is_refused() {
     let elsewhere = Path::new("/dev/shm");
     let device = |path: &Path| fs::metadata(path).map(|metadata| metadata.dev()).unwrap_or_default();
     if !elsewhere.is_dir() || device(elsewhere) == device(alpha.home().root()) {
-        println!("skipped an_inbox_on_another_filesystem_is_refused: /dev/shm is no other filesystem here");
+        let _ = writeln!(
+            std::io::stdout(),
+            "skipped: an_inbox_on_another_filesystem_is_refused: /dev/shm is no other filesystem here"
+        );
         return;
     }
     let other = tempfile::tempdir_in(elsewhere).expect("a folder there");

@@ -143,8 +143,11 @@ fn every_suite_and_service_opens_in_both_forms() {
             for form in FORMS {
                 let source = step_text(u64::from(suite.code()), 20_000);
                 if let Some(lack) = lacking(suite, form).filter(|_| services.sign) {
-                    let test = "every_suite_and_service_opens_in_both_forms";
-                    skipped(test, &format!("OpenSSL lacks {lack}: suite {suite}, {services:?}"));
+                    if services == SIGN {
+                        let test = "every_suite_and_service_opens_in_both_forms";
+                        let form = if form.is_empty() { "definite" } else { "streamed" };
+                        skipped(test, &format!("OpenSSL lacks {lack}: suite {suite} signed, {form} form"));
+                    }
                     continue;
                 }
                 let stream = seal(suite, services, form, &source).unwrap();

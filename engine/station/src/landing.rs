@@ -13,6 +13,7 @@
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use odile_catalog::{Inbound, InboundState, NewReceipt, ReceiptKind, TransferRef};
 use odile_partner::Partner;
@@ -30,8 +31,8 @@ use crate::{receipts, services};
 
 /// A file whose last octet has come.
 pub(crate) struct Landing<'a> {
-    pub(crate) shared: &'a Shared,
-    pub(crate) partner: &'a Partner,
+    pub(crate) shared: &'a Arc<Shared>,
+    pub(crate) partner: &'a Arc<Partner>,
     pub(crate) inbound: &'a Inbound,
     pub(crate) octets: u64,
     pub(crate) records: u64,
@@ -83,7 +84,7 @@ impl Landing<'_> {
         }
         let mut inbound = self.inbound.clone();
         inbound.transmitted = self.verdict.transmitted.as_ref().map(services::stored_stream);
-        received(self.shared, self.partner, &inbound).await.map_err(NotLanded::Unnoted)?;
+        received(self.shared, self.partner, inbound).await.map_err(NotLanded::Unnoted)?;
         Ok(folder.join(name))
     }
 
@@ -143,10 +144,18 @@ impl Landing<'_> {
     }
 }
 
-async fn received(shared: &Shared, partner: &Partner, inbound: &Inbound) -> Result<(), StationError> {
-    let id = inbound.id;
-    let receipt = receipts::made(shared, partner, inbound, ReceiptKind::Positive);
-    shared.ledger.run(move |catalog| catalog.received(id, &receipt, now_ms())).await
+async fn received(
+    shared: &Arc<Shared>,
+    partner: &Arc<Partner>,
+    inbound: Inbound,
+) -> Result<(), StationError> {
+    let (of_receipt, partner) = (Arc::clone(shared), Arc::clone(partner));
+    let note = move |catalog: &mut odile_catalog::Catalog| {
+        // Signed here: an RSA signature would hold up the shard.
+        let receipt = receipts::made(&of_receipt, &partner, &inbound, ReceiptKind::Positive);
+        catalog.received(inbound.id, &receipt, now_ms())
+    };
+    shared.ledger.run(note).await
 }
 
 /// The first name that is not taken, counting copies up.
@@ -210,12 +219,11 @@ pub(crate) fn recover(shared: &Shared) -> Result<(), StationError> {
 
 /// While the station runs: a file that its partner offers again, although it had landed and only the catalog does
 /// not know. True if it is received now.
-pub(crate) async fn settle(shared: &Shared, inbound: &Inbound) -> Result<bool, StationError> {
+pub(crate) async fn settle(shared: &Arc<Shared>, inbound: &Inbound) -> Result<bool, StationError> {
     if !has_landed(shared, inbound) {
         return Ok(false);
     }
-    let partner = std::sync::Arc::clone(shared.configuration.partner(&inbound.partner)?);
-    received(shared, &partner, inbound).await?;
+    received(shared, shared.configuration.partner(&inbound.partner)?, inbound.clone()).await?;
     shared.tell(recovered(inbound.id));
     Ok(true)
 }

@@ -39,6 +39,7 @@ pub use event::{Event, EventSink, SessionEnd};
 pub use home::{Configuration, Home, HomeLock};
 pub use options::{Options, Target};
 pub use progress::{Progress, ProgressBoard};
+pub use services::described;
 pub use station::{Calls, Handle, Listen, Station};
 
 pub use odile_catalog as catalog;

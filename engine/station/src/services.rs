@@ -89,7 +89,7 @@ pub(crate) fn found(verdict: &Verdict) -> String {
 }
 
 /// `sign, compress, encrypt (suite 04)`, or `plain`.
-pub(crate) fn described(stored: Stored) -> String {
+pub fn described(stored: Stored) -> String {
     let Services { sign, compress, encrypt } = layers(stored);
     let named = [(sign, "signed"), (compress, "compressed"), (encrypt, "encrypted")];
     let names: Vec<_> = named.into_iter().filter_map(|(is, name)| is.then_some(name)).collect();

@@ -2,11 +2,16 @@
 //! the peer got the right reason, and the station serves the next partner as before.
 
 mod answers;
+mod authentication;
 mod cuts;
 mod data;
+mod envelope_forms;
+mod envelopes;
 mod greeting;
 mod identity;
 mod offers;
 mod order;
 mod receipts;
+mod service_terms;
+mod signed_receipts;
 mod silence;

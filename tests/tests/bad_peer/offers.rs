@@ -116,23 +116,26 @@ fn formats_and_services_that_are_not_known_are_refused() {
     let scene = Scene::new("");
     let mut peer = Peer::open(scene.address);
     let plain = sfid("SERVICES", 5);
+    let of_level =
+        |security, cipher_suite| StartFile { security, cipher_suite, envelope: 1, ..plain.clone() };
+    let unknown_format = StartFile { format: FileFormat::Unknown(b'Q'), ..plain.clone() };
     let cases = [
+        (unknown_format.clone(), Reason::RECORD_FORMAT_NOT_SUPPORTED),
         (
-            StartFile { format: FileFormat::Unknown(b'Q'), ..plain.clone() },
+            StartFile { compression: 1, envelope: 1, ..unknown_format.clone() },
             Reason::RECORD_FORMAT_NOT_SUPPORTED,
         ),
+        (StartFile { envelope: 1, ..unknown_format }, Reason::RECORD_FORMAT_NOT_SUPPORTED),
         (StartFile { format: FileFormat::Fixed, ..plain.clone() }, Reason::RECORD_LENGTH_NOT_SUPPORTED),
-        (
-            StartFile { security: Security::Encrypted, cipher_suite: 2, ..plain.clone() },
-            Reason::ENCRYPTED_NOT_ALLOWED,
-        ),
-        (
-            StartFile { security: Security::EncryptedAndSigned, cipher_suite: 2, ..plain.clone() },
-            Reason::ENCRYPTED_NOT_ALLOWED,
-        ),
-        (StartFile { security: Security::Signed, envelope: 1, ..plain.clone() }, Reason::SIGNED_NOT_ALLOWED),
-        (StartFile { security: Security::Unknown(77), ..plain.clone() }, Reason::UNSPECIFIED),
-        (StartFile { compression: 1, envelope: 1, ..plain.clone() }, Reason::COMPRESSION_NOT_ALLOWED),
+        (of_level(Security::Encrypted, 0), Reason::CIPHER_SUITE_NOT_SUPPORTED),
+        (of_level(Security::Encrypted, 11), Reason::CIPHER_SUITE_NOT_SUPPORTED),
+        (of_level(Security::Signed, 99), Reason::CIPHER_SUITE_NOT_SUPPORTED),
+        (of_level(Security::EncryptedAndSigned, 77), Reason::CIPHER_SUITE_NOT_SUPPORTED),
+        // Known, but not among those that are taken unless the terms say so.
+        (of_level(Security::EncryptedAndSigned, 8), Reason::CIPHER_SUITE_NOT_SUPPORTED),
+        (of_level(Security::Unknown(4), 4), Reason::UNSPECIFIED),
+        (of_level(Security::Unknown(77), 4), Reason::UNSPECIFIED),
+        (StartFile { compression: 2, envelope: 1, ..plain.clone() }, Reason::COMPRESSION_NOT_ALLOWED),
         (StartFile { compression: 9, ..plain.clone() }, Reason::COMPRESSION_NOT_ALLOWED),
     ];
     for (file, reason) in &cases {

@@ -1,6 +1,7 @@
 //! Homes that a station must not start in, each with a message that says what to do.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
@@ -107,7 +108,10 @@ fn a_home_that_cannot_be_written_to_is_told_as_such() {
     fs::set_permissions(&root, fs::Permissions::from_mode(0o500)).unwrap();
     let writable = fs::write(root.join("probe"), b"").is_ok();
     if writable {
-        println!("skipped: this user may write everywhere");
+        let _ = writeln!(
+            std::io::stdout(),
+            "skipped: a home that cannot be written: this user may write everywhere"
+        );
     } else {
         let (_, text) = refused(station.home());
         assert!(text.contains(&root.display().to_string()), "{text}");

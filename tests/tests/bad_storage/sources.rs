@@ -48,7 +48,10 @@ fn a_source_that_may_not_be_read_any_more_fails() {
     let probe = tempfile::NamedTempFile::new().unwrap();
     fs::set_permissions(probe.path(), fs::Permissions::from_mode(0o000)).unwrap();
     if File::open(probe.path()).is_ok() {
-        println!("skipped: this user may read every file");
+        let _ = writeln!(
+            std::io::stdout(),
+            "skipped: a source that cannot be read: this user may read every file"
+        );
         return;
     }
     let forbid = |path: &PathBuf| fs::set_permissions(path, fs::Permissions::from_mode(0o000)).unwrap();

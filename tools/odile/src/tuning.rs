@@ -95,6 +95,8 @@ impl Tuning {
             level_min: self.level_min,
             level_max: self.level,
             buffer_compression: self.buffer_compression.map(|switch| switch == Switch::On),
+            // What protects a session is agreed on with the partner, not tuned.
+            authentication: None,
             inactivity_seconds: self.timeout,
             connect_seconds: self.connect_timeout,
         }

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use odile_envelope::{Certificate, OpenError, OpenTerms, RefusalReason, SignerProblem};
+use odile_envelope::{Certificate, OpenError, OpenTerms, RefusalReason, SignerProblem, Suite};
 
 use crate::asn1::Node;
 use crate::pki::{NOT_AFTER, NOT_BEFORE, noise, openssl, pki};
-use crate::{SIGN, SIGN_ENCRYPT, outcome, refused, seal, signed, to_carol};
-use odile_envelope::Suite;
+use crate::{ENCRYPT, SIGN, SIGN_ENCRYPT, outcome, refused, seal, signed, to_carol};
 
 fn knowing(certificate: &Certificate) -> OpenTerms {
     OpenTerms { signers: vec![Arc::new(certificate.clone())], ..to_carol(SIGN) }
@@ -177,7 +176,7 @@ fn without_a_signer_nothing_is_signed() {
 fn a_bad_signature_inside_an_encrypted_layer_is_told_as_such() {
     let mut inner = signed(b"content");
     *inner.at(&[1, 0, 3, 0, 5]).content() = noise(1, 256);
-    let stream = seal(Suite::S04, crate::ENCRYPT, &inner.octets());
+    let stream = seal(Suite::S04, ENCRYPT, &inner.octets());
     let error = refused(&to_carol(SIGN_ENCRYPT), &stream);
     assert_eq!(error, only(SignerProblem::SignatureWrong));
     assert_eq!(error.reason(), RefusalReason::InvalidSignature);

@@ -62,7 +62,7 @@ impl CertificateDetails {
             common_name: common_name(tbs),
             key: key_kind(tbs),
             signature: oid_name(&certificate.signature_algorithm().oid),
-            key_usage: usage.map(|usage| key_usages(&usage)),
+            key_usage: usage.map(key_usages),
             extended_key_usage: extended.map(|usages| usages.0.iter().map(extended_name).collect()),
             names: names.map(|names| names.0.iter().filter_map(general_name).collect()).unwrap_or_default(),
             key_id: key_id.map(|id| super::certificate_file::hexadecimal(id.0.as_bytes())),
@@ -150,7 +150,7 @@ fn key_kind(tbs: &TbsCertificate) -> String {
     }
 }
 
-fn key_usages(usage: &KeyUsage) -> Vec<&'static str> {
+fn key_usages(usage: KeyUsage) -> Vec<&'static str> {
     [
         (usage.digital_signature(), "digitalSignature"),
         (usage.non_repudiation(), "nonRepudiation"),
@@ -166,14 +166,11 @@ fn key_usages(usage: &KeyUsage) -> Vec<&'static str> {
 }
 
 fn extended_name(oid: &ObjectIdentifier) -> String {
-    match *oid {
-        ANY_EXTENDED_KEY_USAGE => "any".to_owned(),
-        _ => {
-            let name = oid_name(oid);
-            let short = name.strip_prefix("id-kp-").map(str::to_owned);
-            short.unwrap_or(name)
-        }
+    if *oid == ANY_EXTENDED_KEY_USAGE {
+        return "any".to_owned();
     }
+    let name = oid_name(oid);
+    name.strip_prefix("id-kp-").map(str::to_owned).unwrap_or(name)
 }
 
 fn general_name(name: &GeneralName) -> Option<String> {
@@ -201,7 +198,7 @@ fn oid_name(oid: &ObjectIdentifier) -> String {
 #[derive(Sequence)]
 struct RsaPublicKey<'a> {
     modulus: UintRef<'a>,
-    _exponent: UintRef<'a>,
+    exponent: UintRef<'a>,
 }
 
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");

@@ -1,5 +1,6 @@
 //! A file on its way in.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use odile_catalog::{Inbound, InboundState, NewInbound, ReceiptKind, TransferRef};
@@ -31,6 +32,8 @@ pub(super) struct Receiving {
     intake: Intake,
     /// The block being filled, and how far.
     filling: Option<(Block, usize)>,
+    /// A plain file that is longer was announced as a shorter one: the rest is read and dropped.
+    octets_max: u64,
 }
 
 impl Link {
@@ -100,7 +103,12 @@ impl Link {
         self.reader.begin_bulk(reading);
         let limit = octets_of_blocks(FILE_SIZE_BLOCKS_MAX).unwrap_or(u64::MAX);
         let incoming = Incoming::new(records, limit);
-        Ok(Receiving { inbound, meter, incoming, intake, filling: None })
+        // Of an envelope, what is in it counts, and whoever opens it counts that.
+        let octets_max = match self.partner.as_ref().and_then(|partner| partner.receive.octets_max) {
+            Some(octets_max) if services::layers(inbound.services) == Services::NONE => octets_max,
+            _ => u64::MAX,
+        };
+        Ok(Receiving { inbound, meter, incoming, intake, filling: None, octets_max })
     }
 
     /// A file that has landed, or is just about to.
@@ -229,9 +237,16 @@ impl Link {
         end: &EndFile,
     ) -> Option<Result<(), (AnswerReason, String)>> {
         receiving.hand_over().await;
+        let is_too_long = receiving.is_too_long();
         let Receiving { inbound, incoming, intake, meter, .. } = receiving;
         let transfer = TransferRef::Inbound(inbound.id);
         let (part, verdict) = intake.conclude().await;
+        if is_too_long {
+            let _ = part.finish().await;
+            let text = "the file is larger than agreed".to_owned();
+            self.give_up(&inbound, &format!("{text}, and than announced")).await;
+            return Some(Err((AnswerReason::FILE_TOO_BIG, text)));
+        }
         if let Err((reason, text)) = incoming.check(end) {
             let _ = part.finish().await;
             self.give_up(&inbound, &text).await;
@@ -312,9 +327,13 @@ impl Link {
             reason: refusal.response,
             text: VariableText::truncated(refusal.public),
         };
-        let receipt = receipts::made(&self.shared, &partner, &judged, kind);
         let (id, detail) = (inbound.id, refusal.detail);
-        let noted = self.shared.ledger.run(move |catalog| catalog.received(id, &receipt, now_ms())).await;
+        let shared = Arc::clone(&self.shared);
+        let note = move |catalog: &mut odile_catalog::Catalog| {
+            let receipt = receipts::made(&shared, &partner, &judged, kind);
+            catalog.received(id, &receipt, now_ms())
+        };
+        let noted = self.shared.ledger.run(note).await;
         self.shared.tell(Event::ReceiveFailed { transfer: TransferRef::Inbound(id), text: detail });
         match noted {
             Ok(()) => {
@@ -369,7 +388,12 @@ impl Receiving {
     /// EFNA ends the file and not the session.
     fn is_beyond_saving(&self) -> bool {
         let announced = octets_of_blocks(self.inbound.announced_blocks).unwrap_or(u64::MAX);
-        self.intake.has_failed() && announced.saturating_sub(self.incoming.octets()) > DROPPED_OCTETS_MAX
+        let is_useless = self.intake.has_failed() || self.is_too_long();
+        is_useless && announced.saturating_sub(self.incoming.octets()) > DROPPED_OCTETS_MAX
+    }
+
+    fn is_too_long(&self) -> bool {
+        self.incoming.octets() > self.octets_max
     }
 
     async fn store(&mut self, mut fragment: &[u8], end: bool) -> Result<(), Malformed> {
@@ -395,7 +419,10 @@ impl Receiving {
     }
 
     async fn hand_over(&mut self) {
-        if let Some((block, filled)) = self.filling.take()
+        if self.is_too_long() {
+            // The block is filled again.
+            self.filling = self.filling.take().map(|(block, _)| (block, 0));
+        } else if let Some((block, filled)) = self.filling.take()
             && filled > 0
         {
             self.intake.write(block, filled).await;

@@ -1,7 +1,7 @@
 //! Whether a file is taken: the terms with its sender, against what SFID says.
 
 use odile_catalog::Inbound;
-use odile_envelope::{RefusalReason, Services};
+use odile_envelope::{Limit, OpenError, RefusalReason, Services};
 use odile_partner::{Partner, Purpose, Usage};
 use odile_transfer::octets_of_blocks;
 use odile_wire::command::{FileFormat, Security, StartFile};
@@ -53,15 +53,15 @@ impl Link {
         }
         self.check_services(partner, file)?;
         match file.format {
+            FileFormat::Unknown(_) => {
+                no(AnswerReason::RECORD_FORMAT_NOT_SUPPORTED, "F, V, U and T are known")
+            }
             // A sealed file is a file without records, whatever it was before (RFC 5024 §6.5); a bare CMS file too.
             _ if !file.is_plain() => Ok(Records::None),
             FileFormat::Unstructured | FileFormat::Text => Ok(Records::None),
             FileFormat::Variable => Ok(Records::Variable),
             FileFormat::Fixed if file.record_size > 0 => Ok(Records::Fixed { size: file.record_size }),
             FileFormat::Fixed => no(AnswerReason::RECORD_LENGTH_NOT_SUPPORTED, "records of no length"),
-            FileFormat::Unknown(_) => {
-                no(AnswerReason::RECORD_FORMAT_NOT_SUPPORTED, "F, V, U and T are known")
-            }
         }
     }
 
@@ -184,42 +184,68 @@ impl Link {
 }
 
 impl ContentRefusal {
-    /// What is wrong is told to our operator in full, to the peer by its reason only: what fails behind decryption
-    /// must not tell how far it got.
+    /// What is wrong is told to our operator in full, to the peer by its reason only.
     pub(super) fn new(found: &Unusable, inbound: &Inbound) -> Self {
-        let layers = services::layers(inbound.services);
-        let reason = match &found.problem {
-            Problem::OtherCipher(_) => RefusalReason::DecryptFailure,
-            Problem::OtherSignature(_) => RefusalReason::InvalidSignature,
-            Problem::Envelope(error) => match error.reason() {
-                // It does not parse: told by the outermost layer that was announced.
-                RefusalReason::Malformed if layers.encrypt => RefusalReason::DecryptFailure,
-                RefusalReason::Malformed if layers.compress => RefusalReason::DecompressFailure,
-                RefusalReason::Malformed if layers.sign => RefusalReason::InvalidSignature,
-                reason => reason,
-            },
-        };
-        let (answer, response, public) = match reason {
-            RefusalReason::InvalidSignature => (
+        let (answer, response, public) = match reason(found, services::layers(inbound.services)) {
+            Reason::Signature => (
                 AnswerReason::INVALID_SIGNATURE,
                 NegativeEndReason::INVALID_SIGNATURE,
                 "the file signature is not valid",
             ),
-            RefusalReason::DecryptFailure => (
+            Reason::Decryption => (
                 AnswerReason::DECRYPTION_FAILURE,
                 NegativeEndReason::DECRYPTION_FAILED,
-                "the file cannot be decrypted",
+                "the file cannot be decrypted, or what is in it is not valid",
             ),
-            RefusalReason::DecompressFailure => (
+            Reason::Decompression => (
                 AnswerReason::DECOMPRESSION_FAILURE,
                 NegativeEndReason::DECOMPRESSION_FAILED,
                 "the file cannot be decompressed",
             ),
-            RefusalReason::Malformed => {
+            Reason::Size => (
+                AnswerReason::FILE_TOO_BIG,
+                NegativeEndReason::FILE_TOO_BIG,
+                "the file is larger than agreed",
+            ),
+            Reason::Unknown => {
                 (AnswerReason::UNSPECIFIED, NegativeEndReason::UNSPECIFIED, "the file cannot be used")
             }
         };
         Self { answer, response, public, detail: found.problem.to_string() }
+    }
+}
+
+/// What the peer is told.
+enum Reason {
+    Signature,
+    Decryption,
+    Decompression,
+    Size,
+    Unknown,
+}
+
+fn reason(found: &Unusable, layers: Services) -> Reason {
+    let error = match &found.problem {
+        // Everything in the envelope is right, so that nobody has altered it.
+        Problem::OtherCipher(_) => return Reason::Decryption,
+        Problem::OtherSignature(_) => return Reason::Signature,
+        Problem::Envelope(error) => error,
+    };
+    // Behind decryption all failures are one. Whoever alters the ciphertext of somebody else and offers it as a file
+    // of his own would learn from the difference between a wrong padding and a wrong signature, octet by octet, what
+    // is in it.
+    if layers.encrypt {
+        return Reason::Decryption;
+    }
+    match error.reason() {
+        _ if matches!(error, OpenError::Limit(Limit::OutputBytes)) => Reason::Size,
+        RefusalReason::InvalidSignature => Reason::Signature,
+        RefusalReason::DecryptFailure => Reason::Decryption,
+        RefusalReason::DecompressFailure => Reason::Decompression,
+        // It does not parse: told by the outermost layer that was announced.
+        RefusalReason::Malformed if layers.compress => Reason::Decompression,
+        RefusalReason::Malformed if layers.sign => Reason::Signature,
+        RefusalReason::Malformed => Reason::Unknown,
     }
 }
 

@@ -6,6 +6,7 @@ use odile_station::StationError;
 use odile_station::partner::{Partner, PartnerName, StationConfig};
 use serde_json::json;
 
+use super::cert::{self, check::Grade};
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
 use crate::output;
@@ -15,33 +16,47 @@ pub fn check(context: &Context) -> Result<Exit, Failure> {
         Ok(configuration) => configuration,
         Err(first) => return refuse(context, first),
     };
-    let listen = configuration.station.listen;
+    let (listen, listen_tls) = (configuration.station.listen, configuration.station.listen_tls);
     let without_address = configuration.partners.values().filter(|partner| partner.address.is_none()).count();
+    let keys = cert::check::configured(&context.home, &configuration);
+    // What does not work with one partner does not make the configuration wrong.
+    let exit = if cert::check::worst(&keys) == Grade::Fatal { Exit::Usage } else { Exit::Done };
     if context.is_json() {
+        let bad: Vec<_> = keys.iter().filter(|finding| finding.grade > Grade::Ok).collect();
         output::json(&json!({
-            "ok": true,
+            "ok": exit == Exit::Done,
             "code": configuration.station.code.to_string(),
             "listen": listen.map(|address| address.to_string()),
+            "listen_tls": listen_tls.map(|address| address.to_string()),
             "partners": configuration.partners.keys().map(PartnerName::as_str).collect::<Vec<_>>(),
+            "keys": bad,
         }));
-        return Ok(Exit::Done);
+        return Ok(exit);
     }
     output::line(&format!("{} is right", context.home.station_file().display()));
     output::line(&format!("  code      {}", configuration.station.code));
-    output::line(&format!(
-        "  listen    {}",
-        listen.map_or_else(|| "nowhere: we only call".to_owned(), |address| address.to_string())
-    ));
+    let addresses: Vec<String> =
+        [listen.map(|address| address.to_string()), listen_tls.map(|address| format!("{address} with TLS"))]
+            .into_iter()
+            .flatten()
+            .collect();
+    let listens =
+        if addresses.is_empty() { "nowhere: we only call".to_owned() } else { addresses.join(", ") };
+    output::line(&format!("  listen    {listens}"));
     output::line(&format!(
         "  partners  {}, {without_address} of them without an address: they call us",
         configuration.partners.len()
     ));
-    if listen.is_none() && without_address > 0 {
+    output::line(&format!("  keys      {}", cert::check::in_short(&keys)));
+    if addresses.is_empty() && without_address > 0 {
         context.note(
             "odile: partners without an address need `listen` in station.toml or `odile serve --listen`",
         );
     }
-    Ok(Exit::Done)
+    for finding in keys.iter().filter(|finding| finding.grade == Grade::Fatal) {
+        output::note(&format!("odile: {}: {}; {}", finding.subject, finding.text, finding.remedy));
+    }
+    Ok(exit)
 }
 
 /// All mistakes, not only the first.

@@ -11,6 +11,7 @@ use odile_station::{
 };
 use serde::Serialize;
 
+use super::cert::{self, check::Grade};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::output::{self, Align, Table};
@@ -83,6 +84,7 @@ fn home(home: &Home) -> Vec<Check> {
     let mut checks = vec![Check::new("configuration", Severity::Good, detail, "")];
     checks.extend(folders(home));
     checks.extend(filesystems(home, &configuration));
+    checks.push(keys(home, &configuration));
     checks.push(space(home));
     checks.push(catalog(home));
     checks.push(station(home));
@@ -91,7 +93,7 @@ fn home(home: &Home) -> Vec<Check> {
 
 fn folders(home: &Home) -> Vec<Check> {
     let mut bad = Vec::new();
-    for name in ["", "partners", "keys", "outbox", "inbox", "spool"] {
+    for name in ["", "partners", "keys", "certificates", "outbox", "inbox", "spool"] {
         let path = home.root().join(name);
         if let Some(check) = folder(&path) {
             bad.push(check);
@@ -151,6 +153,25 @@ fn filesystems(home: &Home, configuration: &Configuration) -> Vec<Check> {
     bad
 }
 
+/// `cert check` in short.
+fn keys(home: &Home, configuration: &Configuration) -> Check {
+    let findings = cert::check::configured(home, configuration);
+    let worst = cert::check::worst(&findings);
+    let severity = match worst {
+        Grade::Ok => Severity::Good,
+        Grade::Warning | Grade::Error => Severity::Poor,
+        Grade::Fatal => Severity::Fatal,
+    };
+    let bad = findings.iter().find(|finding| finding.grade == worst && worst > Grade::Ok);
+    match bad {
+        None => Check::new("keys", severity, cert::check::in_short(&findings), ""),
+        Some(first) => {
+            let text = format!("{}: {}", first.subject, first.text);
+            Check::new("keys", severity, text, &format!("{}; `odile cert check` tells all", first.remedy))
+        }
+    }
+}
+
 fn space(home: &Home) -> Check {
     match free_space(home.root()) {
         Ok(space) => {
@@ -187,7 +208,8 @@ fn station(home: &Home) -> Check {
         .and_then(|client| client.map(|mut client| client.ask(&Request::Status)).transpose());
     match asked {
         Ok(None) => Check::new("station", Severity::Good, "not running", ""),
-        Ok(Some(Response::Status { address, running })) => {
+        Ok(Some(Response::Status { address, tls_address, running })) => {
+            let address = address.or(tls_address);
             let address = address.unwrap_or_else(|| "nowhere".to_owned());
             let detail = format!("running, listening at {address}, transfers under way: {running}");
             Check::new("station", Severity::Good, detail, "")

@@ -2,20 +2,33 @@
 
 use std::fmt::Write;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use odile_station::Home;
+use odile_station::keyring::store;
+use odile_station::partner::Purpose;
 use serde_json::json;
 
-use crate::cli::InitArgs;
+use super::cert::{Description, Making, make_key_and_certificate, now_seconds};
+use crate::cli::{DEFAULT_DAYS, InitArgs, SubjectArgs};
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
 use crate::output;
 
 pub fn run(context: &Context, args: &InitArgs) -> Result<Exit, Failure> {
-    let home = Home::create(context.home.root(), &station_file(&args.code, args.listen))?;
+    let text = station_file(&args.code, args.listen, args.listen_tls);
+    let home = Home::create(context.home.root(), &text)?;
     let file = home.station_file();
+    let made = if args.keys { Some(make_key(context, args)?) } else { None };
     if context.is_json() {
-        output::json(&json!({ "home": home.root(), "station_file": file, "code": args.code }));
+        let (key, certificate) = made.unzip();
+        output::json(&json!({
+            "home": home.root(),
+            "station_file": file,
+            "code": args.code,
+            "key_file": key,
+            "certificate": certificate,
+        }));
         return Ok(Exit::Done);
     }
     output::line(&format!(
@@ -24,19 +37,47 @@ pub fn run(context: &Context, args: &InitArgs) -> Result<Exit, Failure> {
         args.code,
         file.display()
     ));
-    context.note("next: `odile partner add`, `odile doctor`, then `odile send` or `odile serve`");
+    match made {
+        Some((key, certificate)) => {
+            output::line(&format!("its key is {}, its certificate:", key.display()));
+            certificate.print();
+            context.note("next: `odile cert export` for partners, `odile partner add`, `odile doctor`");
+        }
+        None => context.note(
+            "next: `odile cert new --host HOST` for TLS, signatures and encryption; `odile partner add`, `odile doctor`, \
+             then `odile send` or `odile serve`",
+        ),
+    }
     Ok(Exit::Done)
 }
 
+/// The key for everything, as `cert new` makes it.
+fn make_key(context: &Context, args: &InitArgs) -> Result<(PathBuf, Description), Failure> {
+    let station = context.home.load()?.station;
+    let name = station.keys.name(Purpose::Tls);
+    let subject = SubjectArgs { host: args.host.clone(), ..SubjectArgs::default() };
+    let making = Making { name, subject: &subject, days: DEFAULT_DAYS, passphrase: None };
+    let certificate = make_key_and_certificate(context, &station, &making).map_err(|failure| Failure {
+        exit: failure.exit,
+        text: format!("the station was made, but not its key: {}; `odile cert new` makes it", failure.text),
+    })?;
+    let description = Description::own(name, &station.keys, &certificate, now_seconds());
+    Ok((store::key_path(&context.home.keys(), name), description))
+}
+
 /// The text of `station.toml`: what is set, and all other keys with their defaults as comments.
-pub fn station_file(code: &str, listen: Option<SocketAddr>) -> String {
+fn station_file(code: &str, listen: Option<SocketAddr>, listen_tls: Option<SocketAddr>) -> String {
     let mut text = String::from(HEAD);
     let _ = writeln!(text, "code = {}", quoted(code));
     text.push_str(LISTEN);
-    let _ = match listen {
-        Some(address) => writeln!(text, "listen = \"{address}\""),
-        None => writeln!(text, "#listen = \"0.0.0.0:3305\""),
+    let mut address = |name: &str, address: Option<SocketAddr>, otherwise: &str| {
+        let _ = match address {
+            Some(address) => writeln!(text, "{name} = \"{address}\""),
+            None => writeln!(text, "#{name} = \"{otherwise}\""),
+        };
     };
+    address("listen", listen, "0.0.0.0:3305");
+    address("listen_tls", listen_tls, "0.0.0.0:6619");
     text.push_str(REST);
     text
 }
@@ -53,12 +94,24 @@ const HEAD: &str = "\
 ";
 
 const LISTEN: &str = "
-# Where partners may call us. Left out, we only call, and the outboxes are not watched.
+# Where partners may call us, over plain TCP and over TLS. Both left out, we only call, and the outboxes are not
+# watched. TLS needs a key: `odile cert new` makes one.
 ";
 
-const REST: &str = "
+const REST: &str = r#"
 # A file in outbox/PARTNER is taken once nobody has written to it for so many seconds.
 #outbox_quiet_seconds = 5
+
+# Which of our keys, keys/NAME.key, serve for what. One may serve for everything.
+[keys]
+#tls = "station"
+#authentication = "station"
+#signing = "station"
+#encryption = "station"
+
+# The passphrase of all keys, if they have one: the first line of a file that only we can read, or a systemd credential.
+# passphrase_file = "/etc/odile/passphrase"
+# passphrase_credential = "odile-passphrase"
 
 # How sessions are set up. Partner files and flags of the command line go before this.
 [session]
@@ -81,28 +134,66 @@ const REST: &str = "
 
 # Seconds to wait for a connection.
 #connect_seconds = 30
-";
+
+# Must both sides prove in each session that they have their keys? Needs certificates of both, and level 5.
+#authentication = false
+
+# How much something is wanted, here and below: forbidden, optional, preferred or required. Partner files go before.
+[tls]
+# Does a partner that calls us show a certificate? Do we when we call?
+#inbound_client_certificate = "optional"
+#outbound_client_certificate = "optional"
+# Must the host name that we call stand in the partner's certificate, if an authority vouches for that?
+#host_name_check = true
+
+# Files that we send.
+[send]
+#sign = "optional"
+#compress = "optional"
+#encrypt = "optional"
+#signed_receipt = "optional"
+# Cipher suite, 1 to 10: 4 is AES-256 with SHA-256, 6 is AES-256 with SHA-512.
+#suite = 4
+# How hard to compress, 1 (fast) to 12 (small).
+#compression_level = 1
+# Does our certificate travel with our signatures? Partners have it already.
+#embed_certificate = false
+
+# Files that partners send.
+[receive]
+#sign = "optional"
+#compress = "optional"
+#encrypt = "optional"
+#signed_receipt = "optional"
+#suites = [1, 2, 3, 4, 5, 6, 7]
+# Most octets of a file when it is unpacked; left out: what the disk has room for.
+# octets_max = 1000000000000
+# A file that came whole but cannot be opened is answered at once (efna), or later with a negative receipt (nerp).
+#refuse_with = "efna"
+"#;
 
 #[cfg(test)]
 mod tests {
-    use odile_station::partner::{SessionSettings, StationConfig};
+    use odile_station::partner::{
+        ReceiveSettings, SendSettings, SessionSettings, StationConfig, TlsSettings,
+    };
 
     use super::*;
 
     #[test]
     fn what_is_written_can_be_read() {
         for listen in [None, Some("127.0.0.1:3305".parse().unwrap())] {
-            let config =
-                StationConfig::parse("station.toml", &station_file("O0013 PLANT-7", listen)).unwrap();
+            let text = station_file("O0013 PLANT-7", listen, listen);
+            let config = StationConfig::parse("station.toml", &text).unwrap();
             assert_eq!(config.code.to_string(), "O0013 PLANT-7");
-            assert_eq!(config.listen, listen);
+            assert_eq!((config.listen, config.listen_tls), (listen, listen));
         }
     }
 
     #[test]
     fn the_commented_keys_are_the_defaults() {
         let plain = StationConfig::parse("station.toml", "code = \"X\"").unwrap();
-        let text = station_file("X", None).replace("\n#listen", "\n# listen");
+        let text = station_file("X", None, None).replace("\n#listen", "\n# listen");
         let uncommented: String = text
             .lines()
             .map(|line| match line.strip_prefix('#') {
@@ -113,6 +204,9 @@ mod tests {
         let all = StationConfig::parse("station.toml", &uncommented).unwrap();
         assert_eq!(all.outbox_quiet_seconds, plain.outbox_quiet_seconds);
         assert_eq!(all.session.terms(), plain.session.terms());
+        assert_eq!(all.keys, plain.keys);
+        assert_eq!((all.tls.terms(), all.send.terms()), (plain.tls.terms(), plain.send.terms()));
+        assert_eq!(all.receive.terms(), plain.receive.terms());
         // Every key is there.
         let SessionSettings {
             buffer_size: Some(_),
@@ -120,11 +214,44 @@ mod tests {
             level_min: Some(_),
             level_max: Some(_),
             buffer_compression: Some(_),
+            authentication: Some(_),
             inactivity_seconds: Some(_),
             connect_seconds: Some(_),
         } = all.session
         else {
-            panic!("a key is missing: {uncommented}");
+            panic!("a key of [session] is missing: {uncommented}");
+        };
+        let SendSettings {
+            sign: Some(_),
+            compress: Some(_),
+            encrypt: Some(_),
+            signed_receipt: Some(_),
+            suite: Some(_),
+            compression_level: Some(_),
+            embed_certificate: Some(_),
+        } = all.send
+        else {
+            panic!("a key of [send] is missing: {uncommented}");
+        };
+        let ReceiveSettings {
+            sign: Some(_),
+            compress: Some(_),
+            encrypt: Some(_),
+            signed_receipt: Some(_),
+            suites: Some(_),
+            octets_max: None,
+            refuse_with: Some(_),
+        } = all.receive
+        else {
+            panic!("a key of [receive] is missing: {uncommented}");
+        };
+        let TlsSettings {
+            inbound_client_certificate: Some(_),
+            outbound_client_certificate: Some(_),
+            host_name_check: Some(_),
+        } = all.tls
+        else {
+            panic!("a key of [tls] is missing: {uncommented}");
         };
     }
 }

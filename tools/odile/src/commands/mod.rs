@@ -1,12 +1,15 @@
 //! The commands, one file for each topic.
 
+mod cert;
 mod change;
 mod config;
 mod doctor;
+mod envelope;
 mod generate;
 mod init;
 mod listing;
 mod partner;
+mod partner_file;
 mod receive;
 mod send;
 mod serve;
@@ -19,9 +22,6 @@ use crate::context::Context;
 use crate::demo;
 use crate::exit::{Exit, Failure};
 
-pub use self::init::station_file;
-pub use self::partner::{PartnerFile, partner_file};
-
 /// Does what was typed.
 pub fn run(context: &Context, command: Command) -> Result<Exit, Failure> {
     match command {
@@ -30,6 +30,7 @@ pub fn run(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Partner(PartnerCommand::Add(args)) => partner::add(context, &args),
         Command::Partner(PartnerCommand::List) => partner::list(context),
         Command::Partner(PartnerCommand::Show { name }) => partner::show(context, &name),
+        Command::Cert(command) => cert::run(context, command),
         Command::Config(ConfigCommand::Check) => config::check(context),
         Command::Doctor => Ok(doctor::run(context)),
         Command::Serve(args) => serve::run(context, &args),
@@ -40,6 +41,8 @@ pub fn run(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Show(args) => listing::show(context, args.transfer),
         Command::Cancel(args) => change::cancel(context, args.transfer),
         Command::Retry(args) => change::retry(context, args.transfer),
+        Command::Seal(args) => envelope::seal(context, &args),
+        Command::Open(args) => envelope::open(context, &args),
         Command::Generate(what) => generate::run(&what),
     }
 }

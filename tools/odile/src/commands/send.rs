@@ -147,6 +147,7 @@ fn request(args: &SendArgs, path: &Path) -> SendRequest {
         description: wish.description.clone(),
         user: wish.user.clone(),
         delete_after_delivery: wish.delete,
+        services: wish.services.wish(),
         ..SendRequest::new(args.partner.as_str(), path)
     }
 }
@@ -165,8 +166,10 @@ impl File {
         let detail = self.standing.detail.clone();
         match self.standing.state.as_str() {
             "delivered" => self.settle(Exit::Done, ""),
-            "sent" if wait == Wait::Sent => self.settle(Exit::Done, ""),
-            "rejected" | "refused" | "failed" | "cancelled" => self.settle(Exit::Refused, detail),
+            "sent" | "unproven" if wait == Wait::Sent => self.settle(Exit::Done, ""),
+            "unproven" | "rejected" | "refused" | "failed" | "cancelled" => {
+                self.settle(Exit::Refused, detail);
+            }
             "held" => self.settle(Exit::Refused, "it is kept back by an operator"),
             _ => {}
         }

@@ -35,8 +35,12 @@ pub struct Delivery {
     pub octets: u64,
     /// From the offer to the receipt.
     pub seconds: f64,
+    /// What was done to the file on its way.
+    pub services: String,
     /// `EERP`, if it came.
     pub receipt: Option<String>,
+    /// Whether its signature was verified.
+    pub proof: String,
     pub digest_equal: bool,
 }
 
@@ -91,7 +95,7 @@ pub fn run(
             moved = Instant::now();
             last = now;
         }
-        if matches!(last.state.as_str(), "rejected" | "refused" | "failed" | "cancelled") {
+        if matches!(last.state.as_str(), "rejected" | "refused" | "failed" | "cancelled" | "unproven") {
             let text = format!("{}: {dataset_name} is {}: {}", direction.arrow(), last.state, last.detail);
             return Err(Failure::refused(text));
         }
@@ -135,9 +139,19 @@ fn judge(
         octets: received.map_or(0, |entry| entry.octets),
         // Shorter than a millisecond does not exist here.
         seconds: f64::from(millis.max(1)) / 1000.0,
+        services: described(&sent.file),
         receipt: receipt.map(|receipt| receipt.what.clone()),
+        proof: receipt.map(|receipt| receipt.proof.clone()).unwrap_or_default(),
         digest_equal,
     })
+}
+
+fn described(file: &Transfer) -> String {
+    let services = match file {
+        Transfer::Outbound(outbound) => outbound.services,
+        Transfer::Inbound(inbound) => inbound.services,
+    };
+    odile_station::described(services)
 }
 
 fn standing(client: &mut Client, transfer: &str) -> Result<Standing, Failure> {

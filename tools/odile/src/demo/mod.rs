@@ -18,7 +18,7 @@ use odile_station::free_space;
 use serde_json::json;
 
 use self::exchange::{Delivery, Direction};
-use self::stations::Pair;
+use self::stations::{Pair, Security};
 use crate::cli::DemoArgs;
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
@@ -54,7 +54,8 @@ fn exchange_in(
 ) -> Result<(Sample, Vec<Delivery>), Failure> {
     let sample = sample(context, args, folder, interrupt)?;
     let progress = Progress::new(context);
-    let mut pair = Pair::start(folder, &args.tuning, interrupt)?;
+    let security = if args.plain { Security::None } else { Security::Full };
+    let mut pair = Pair::start(folder, security, &args.tuning, interrupt)?;
     for line in pair.introduction() {
         progress.line(&line);
     }
@@ -118,6 +119,7 @@ fn report(context: &Context, sample: &Sample, deliveries: &[Delivery]) -> Exit {
         ("octets", Align::Right),
         ("seconds", Align::Right),
         ("rate", Align::Right),
+        ("on its way", Align::Left),
         ("receipt", Align::Left),
         ("SHA-256", Align::Left),
     ]);
@@ -128,7 +130,12 @@ fn report(context: &Context, sample: &Sample, deliveries: &[Delivery]) -> Exit {
             delivery.octets.to_string(),
             format!("{:.3}", delivery.seconds),
             size::rate(delivery.octets, delivery.seconds),
-            delivery.receipt.clone().unwrap_or_else(|| "none".to_owned()),
+            delivery.services.clone(),
+            match &delivery.receipt {
+                None => "none".to_owned(),
+                Some(receipt) if delivery.proof == "verified" => format!("{receipt}, signature verified"),
+                Some(receipt) => receipt.clone(),
+            },
             if delivery.digest_equal { "equal" } else { "DIFFERENT" }.to_owned(),
         ]);
     }

@@ -1,7 +1,6 @@
-//! The two stations of the demo: their homes and their processes.
+//! The two stations of the demo: their homes and their processes, set up with the commands that an operator uses.
 
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -12,7 +11,6 @@ use odile_station::control::{Client, Request, Response};
 
 use super::cannot;
 use crate::access::{ask, unexpected};
-use crate::commands::{PartnerFile, partner_file, station_file};
 use crate::exit::Failure;
 use crate::signals::Interrupt;
 use crate::tuning::Tuning;
@@ -28,26 +26,37 @@ pub struct Station {
     /// `A` or `B`.
     pub name: &'static str,
     pub home: Home,
+    security: Security,
     code: &'static str,
     address: String,
     log: PathBuf,
     process: Child,
 }
 
+/// How the stations deal with each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Security {
+    /// TLS, authentication, signed, compressed and encrypted files, signed receipts.
+    Full,
+    /// None.
+    None,
+}
+
 impl Pair {
     /// Makes and starts both: B first, because A must know its port.
-    pub fn start(folder: &Path, tuning: &Tuning, interrupt: &Interrupt) -> Result<Self, Failure> {
-        let b = Station::start(
-            folder,
-            "B",
-            CODE_B,
-            &Other { name: "A", code: CODE_A, address: None },
-            tuning,
-            interrupt,
-        )?;
-        let to_b = Other { name: "B", code: CODE_B, address: Some(b.address.clone()) };
-        let a = Station::start(folder, "A", CODE_A, &to_b, tuning, interrupt)?;
-        Ok(Self { a, b })
+    pub fn start(
+        folder: &Path,
+        security: Security,
+        tuning: &Tuning,
+        interrupt: &Interrupt,
+    ) -> Result<Self, Failure> {
+        let (a, b) = (Plan::new(folder, "A", CODE_A, security), Plan::new(folder, "B", CODE_B, security));
+        a.make(interrupt)?;
+        b.make(interrupt)?;
+        b.add_partner(&a, None, interrupt)?;
+        let b_runs = b.start(tuning, interrupt)?;
+        a.add_partner(&b, Some(&b_runs.address), interrupt)?;
+        Ok(Self { a: a.start(tuning, interrupt)?, b: b_runs })
     }
 
     /// Who they are, line by line.
@@ -55,7 +64,8 @@ impl Pair {
         [&self.a, &self.b]
             .map(|station| {
                 let Station { name, code, address, process, .. } = station;
-                format!("station {name}  {code}  listens at {address}, process {}", process.id())
+                let tls = if station.security == Security::Full { " with TLS" } else { "" };
+                format!("station {name}  {code}  listens at {address}{tls}, process {}", process.id())
             })
             .to_vec()
     }
@@ -80,44 +90,90 @@ impl Pair {
     }
 }
 
-/// The other station, as one of them knows it.
-struct Other {
+/// A station before it runs.
+struct Plan {
     name: &'static str,
     code: &'static str,
-    address: Option<String>,
+    security: Security,
+    home: Home,
+    folder: PathBuf,
 }
 
-impl Station {
-    fn start(
-        folder: &Path,
-        name: &'static str,
-        code: &'static str,
-        other: &Other,
-        tuning: &Tuning,
-        interrupt: &Interrupt,
-    ) -> Result<Self, Failure> {
-        let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let home = Home::create(&folder.join(name), &station_file(code, Some(anywhere)))?;
-        let partner = partner_file(&PartnerFile {
-            code: other.code.to_owned(),
-            address: other.address.clone(),
-            ..PartnerFile::default()
-        });
-        let other_name = other.name.parse().map_err(|error: String| Failure::usage(error))?;
-        home.add_partner(&other_name, &partner)?;
-        let log = folder.join(format!("{name}.log"));
-        let process = spawn(&home, &log, tuning)?;
-        let mut station = Self { name, home, code, address: String::new(), log, process };
+impl Plan {
+    fn new(folder: &Path, name: &'static str, code: &'static str, security: Security) -> Self {
+        Self { name, code, security, home: Home::new(folder.join(name)), folder: folder.into() }
+    }
+
+    /// Where its certificate lies for the other one.
+    fn certificate(&self) -> PathBuf {
+        self.folder.join(format!("{}.crt", self.name))
+    }
+
+    fn make(&self, interrupt: &Interrupt) -> Result<(), Failure> {
+        match self.security {
+            Security::None => self.run(&["init", "--code", self.code, "--listen", ANYWHERE], &[], interrupt),
+            Security::Full => {
+                let init =
+                    ["init", "--code", self.code, "--listen-tls", ANYWHERE, "--keys", "--host", "localhost"];
+                self.run(&init, &[], interrupt)?;
+                self.run(&["cert", "export", "--to"], &[&self.certificate()], interrupt)
+            }
+        }
+    }
+
+    fn add_partner(&self, other: &Self, address: Option<&str>, interrupt: &Interrupt) -> Result<(), Failure> {
+        let mut arguments = vec!["partner", "add", other.name, "--code", other.code];
+        if let Some(address) = address {
+            arguments.extend(["--address", address]);
+        }
+        let certificate = other.certificate();
+        let mut paths: Vec<&Path> = Vec::new();
+        if self.security == Security::Full {
+            arguments.extend(["--secure", "--client-certificate", "required", "--certificate"]);
+            paths.push(&certificate);
+        }
+        self.run(&arguments, &paths, interrupt)
+    }
+
+    /// Runs a command of this program in the station's home.
+    fn run(&self, arguments: &[&str], paths: &[&Path], interrupt: &Interrupt) -> Result<(), Failure> {
+        interrupt.check()?;
+        let mut command = this_program(&self.home)?;
+        let output = command.args(["--quiet"]).args(arguments).args(paths).stdin(Stdio::null()).output();
+        let output = output.map_err(cannot("start a command"))?;
+        interrupt.check()?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        Err(Failure::refused(format!("odile {}: {said}", arguments.join(" "))))
+    }
+
+    fn start(&self, tuning: &Tuning, interrupt: &Interrupt) -> Result<Station, Failure> {
+        let log = self.folder.join(format!("{}.log", self.name));
+        let process = spawn(&self.home, &log, tuning)?;
+        let mut station = Station {
+            name: self.name,
+            home: self.home.clone(),
+            security: self.security,
+            code: self.code,
+            address: String::new(),
+            log,
+            process,
+        };
         station.address = station.wait_until_it_listens(interrupt)?;
         Ok(station)
     }
+}
 
+impl Station {
     fn wait_until_it_listens(&mut self, interrupt: &Interrupt) -> Result<String, Failure> {
         let deadline = Instant::now() + START_LIMIT;
         while Instant::now() < deadline {
             interrupt.check()?;
             if let Ok(Some(mut client)) = Client::connect(&self.home)
-                && let Response::Status { address: Some(address), .. } = ask(&mut client, &Request::Status)?
+                && let Response::Status { address, tls_address, .. } = ask(&mut client, &Request::Status)?
+                && let Some(address) = tls_address.or(address)
             {
                 return Ok(address);
             }
@@ -181,12 +237,16 @@ impl Drop for Station {
     }
 }
 
-fn spawn(home: &Home, log: &Path, tuning: &Tuning) -> Result<Child, Failure> {
+fn this_program(home: &Home) -> Result<Command, Failure> {
     let program = std::env::current_exe().map_err(cannot("find this program"))?;
+    let mut command = Command::new(program);
+    command.arg("--home").arg(home.root());
+    Ok(command)
+}
+
+fn spawn(home: &Home, log: &Path, tuning: &Tuning) -> Result<Child, Failure> {
     let log = File::create_new(log).map_err(cannot("write a log"))?;
-    Command::new(program)
-        .arg("--home")
-        .arg(home.root())
+    this_program(home)?
         .args(["--output", "text", "serve", "--until-input-closes"])
         .args(tuning.to_arguments())
         .stdin(Stdio::piped())
@@ -196,6 +256,7 @@ fn spawn(home: &Home, log: &Path, tuning: &Tuning) -> Result<Child, Failure> {
         .map_err(cannot("start a station"))
 }
 
+const ANYWHERE: &str = "127.0.0.1:0";
 const CODE_A: &str = "O0013ODILE-DEMO-A";
 const CODE_B: &str = "O0013ODILE-DEMO-B";
 const START_LIMIT: Duration = Duration::from_secs(30);

@@ -1,4 +1,9 @@
-//! What can be typed.
+//! What can be typed. Topics with many flags have files of their own.
+
+mod cert;
+mod envelope;
+mod partner;
+mod services;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -6,8 +11,16 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use odile_station::catalog::TransferRef;
-use odile_station::partner::{Address, PartnerName};
+use odile_station::keyring::HostName;
+use odile_station::partner::PartnerName;
 
+pub use self::cert::{
+    CertCommand, DEFAULT_DAYS, ExportArgs, ImportArgs, ImportPurpose, KeyArgs, KeyPurpose, NewArgs,
+    RemoveArgs, RequestArgs, SubjectArgs,
+};
+pub use self::envelope::{OpenArgs, SealArgs, Service};
+pub use self::partner::{PartnerAddArgs, PartnerCommand, SecurityArgs};
+pub use self::services::ServiceFlags;
 use crate::size::parse_size;
 use crate::tuning::Tuning;
 
@@ -68,6 +81,9 @@ pub enum Command {
     /// Add, list and show partners
     #[command(subcommand)]
     Partner(PartnerCommand),
+    /// Make, exchange and check keys and certificates
+    #[command(subcommand)]
+    Cert(CertCommand),
     /// Check the configuration files
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -89,6 +105,10 @@ pub enum Command {
     Cancel(TransferArg),
     /// Try a file again that was refused, failed or waits
     Retry(TransferArg),
+    /// Sign, compress and encrypt a file here, without sending it
+    Seal(SealArgs),
+    /// Open a sealed file: decrypt, decompress, and verify who signed it
+    Open(OpenArgs),
     /// Write man pages and shell completions
     #[command(subcommand)]
     Generate(GenerateCommand),
@@ -102,6 +122,9 @@ pub struct DemoArgs {
     /// Size of the generated file
     #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = parse_size, conflicts_with = "file")]
     pub size: u64,
+    /// Without TLS, authentication, signatures and encryption
+    #[arg(long)]
+    pub plain: bool,
     /// Keep the folder with both stations and say where it is
     #[arg(long)]
     pub keep: bool,
@@ -110,7 +133,7 @@ pub struct DemoArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  odile init --code O0013000001PLANT7 --listen 0.0.0.0:3305")]
+#[command(after_help = INIT_HELP)]
 pub struct InitArgs {
     /// Our Odette identification code, at most 25 characters
     #[arg(long)]
@@ -118,53 +141,15 @@ pub struct InitArgs {
     /// Where partners may call us; left out: we only call
     #[arg(long, value_name = "ADDR:PORT")]
     pub listen: Option<SocketAddr>,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum PartnerCommand {
-    /// Write partners/NAME.toml
-    Add(PartnerAddArgs),
-    /// List all partners
-    List,
-    /// Show one partner, with the terms that hold for its sessions
-    Show {
-        /// The partner's name here
-        name: PartnerName,
-    },
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = PARTNER_ADD_HELP)]
-pub struct PartnerAddArgs {
-    /// The partner's name here: letters, digits, '-', '_' and '.'
-    pub name: PartnerName,
-    /// The partner's identification code
+    /// Where partners may call us over TLS
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub listen_tls: Option<SocketAddr>,
+    /// Make a key and its certificate, too, as `odile cert new` does
     #[arg(long)]
-    pub code: String,
-    /// Where to call the partner; left out: it calls us
-    #[arg(long, value_name = "HOST:PORT")]
-    pub address: Option<Address>,
-    /// Our code towards this partner, if it is not the station's
-    #[arg(long, value_name = "CODE")]
-    pub our_code: Option<String>,
-    /// A station behind the partner, may be repeated [default: the partner's code]
-    #[arg(long = "station", value_name = "CODE")]
-    pub stations: Vec<String>,
-    /// File with the password that we send; '-' reads it from standard input
-    #[arg(long, value_name = "FILE")]
-    pub our_password_file: Option<PathBuf>,
-    /// File with the password that the partner must send; '-' reads it from standard input
-    #[arg(long, value_name = "FILE")]
-    pub their_password_file: Option<PathBuf>,
-    /// Refuse files that the partner sends
-    #[arg(long)]
-    pub no_send: bool,
-    /// Never send files to the partner
-    #[arg(long)]
-    pub no_receive: bool,
-    /// Keep the original names of files to ourselves
-    #[arg(long)]
-    pub no_describe: bool,
+    pub keys: bool,
+    /// The name by which partners call us, for the certificate
+    #[arg(long, value_name = "HOST", requires = "keys")]
+    pub host: Option<HostName>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -239,6 +224,8 @@ pub struct Wish {
     /// Remove the file once its receipt is there
     #[arg(long)]
     pub delete: bool,
+    #[command(flatten)]
+    pub services: ServiceFlags,
 }
 
 /// What `send` waits for.
@@ -322,6 +309,7 @@ Examples:
   odile demo                                        two stations here exchange a file
   odile init --code O0013000001PLANT7 --listen 0.0.0.0:3305
   odile partner add supplier --code O0013000002SUPPL --address oftp.supplier.example:3305
+  odile cert new --host oftp.example.com            a key of ours, for TLS, signatures and encryption
   odile send supplier crash.key                     now, and wait for the receipt
   odile serve                                       run the station
   odile history --partner supplier
@@ -332,12 +320,10 @@ Exit codes:
   2  the command or the configuration is wrong, or this machine does not allow it
   3  the partner or the station cannot be reached";
 
-const PARTNER_ADD_HELP: &str = "\
-Passwords never stand on the command line: they are the first line of a file or of standard input.
-
+const INIT_HELP: &str = "\
 Examples:
-  odile partner add supplier --code O0013000002SUPPL --address oftp.supplier.example:3305
-  printf SECRET | odile partner add caller --code O0013000003CALLER --their-password-file -";
+  odile init --code O0013000001PLANT7 --listen 0.0.0.0:3305
+  odile init --code O0013000001PLANT7 --listen-tls 0.0.0.0:6619 --keys --host oftp.example.com";
 
 const SEND_HELP: &str = "\
 A station that runs in this home sends the files; else this command does it alone.
@@ -346,6 +332,7 @@ What it cannot send stays queued for the next `odile serve` or `odile send`.
 Examples:
   odile send supplier crash.key
   odile send supplier *.stp --wait sent
+  odile send supplier crash.key --sign --compress --encrypt --signed-receipt
   odile send supplier prices.txt --format T --name PRICES --destination O0013000002WORKS2
 
 Exit codes:
