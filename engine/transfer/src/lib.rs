@@ -21,5 +21,5 @@ pub use incoming::{Incoming, IncomingError, Taken};
 pub use naming::{NameError, checked_dataset_name, dataset_name_from, inbox_file_name};
 pub use outgoing::{Filled, Outgoing};
 pub use record_walk::RecordWalk;
-pub use staging::{Staging, StagingError};
+pub use staging::{Compress, PackedChunk, PlainChunk, Staging, StagingError};
 pub use witness::{Transmitted, Witness};

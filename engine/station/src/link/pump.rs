@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use odile_catalog::{Outbound, Transmitted};
-use odile_envelope::{Certificate, Identity, Misuse, SealOptions, SealPlan, SealRequest, Sealer, Services};
-use odile_transfer::{Outgoing, Staging, StagingError, Witness};
-use odile_uring::{Block, MappedSource, SourceError, SourceIdentity};
+use odile_envelope::{Certificate, Identity, Misuse, SealOptions, SealPlan, SealRequest, Services};
+use odile_transfer::{Compress, Outgoing, PackedChunk, PlainChunk, Staging, StagingError, Witness};
+use odile_uring::{Block, MappedSource, SourceError, SourceIdentity, Workers};
 use odile_wire::command::{EndFile, FileFormat};
 use odile_wire::data::{Compression, End, Records};
 
@@ -19,6 +19,7 @@ pub(super) struct Pump {
     expected: SourceIdentity,
     outgoing: Outgoing,
     content: Content,
+    workers: Workers,
     /// The most that the transmitted stream can be.
     announced_octets: u64,
 }
@@ -44,6 +45,16 @@ pub(super) struct PumpPlan {
     pub(super) recipient: Option<Arc<Certificate>>,
     pub(super) buffer_size: u32,
     pub(super) compression: Compression,
+    pub(super) workers: Workers,
+}
+
+/// Compresses on this thread and on workers that are free.
+struct OnWorkers<'a>(&'a Workers);
+
+impl Compress for OnWorkers<'_> {
+    fn compress(&mut self, chunks: Vec<PlainChunk>) -> Result<Vec<Result<PackedChunk, Misuse>>, String> {
+        self.0.map(chunks, PlainChunk::compress).map_err(|error| error.to_string())
+    }
 }
 
 /// Why a source cannot be sent, or not sent on.
@@ -88,7 +99,8 @@ impl Pump {
             (Content::Sealed(Box::new(staging)), Records::None, octets)
         };
         let outgoing = Outgoing::new(framed, plan.buffer_size, plan.compression);
-        Ok(Self { source, expected: plan.expected, outgoing, content, announced_octets })
+        let workers = plan.workers.clone();
+        Ok(Self { source, expected: plan.expected, outgoing, content, workers, announced_octets })
     }
 
     /// Fills a block with at most `credit` Data Exchange Buffers, in its first `room` octets. On a worker.
@@ -120,7 +132,7 @@ impl Pump {
     }
 
     fn frame(&mut self, room: &mut [u8], buffers: u16) -> Result<odile_transfer::Filled, PumpError> {
-        let Self { source, outgoing, content, .. } = self;
+        let Self { source, outgoing, content, workers, .. } = self;
         let end = |at_end| if at_end { End::Reached } else { End::More };
         match content {
             Content::Plain(witness) => {
@@ -136,7 +148,7 @@ impl Pump {
             Content::Sealed(staging) => {
                 while staging.wants_source() {
                     source.look(staging.source_position(), 1, |slice, at_end| {
-                        staging.fill(slice, end(at_end))
+                        staging.fill(slice, end(at_end), &mut OnWorkers(workers))
                     })??;
                 }
                 let (octets, end) = staging.staged();
@@ -205,6 +217,10 @@ fn staging(plan: &PumpPlan, layers: Services, records: Records) -> Result<(Stagi
     };
     let seal = Arc::new(SealPlan::new(&request, &mut entropy::fill)?);
     let octets = seal.transmitted_bytes_max()?;
-    let sealer = Sealer::new(seal, signer.map(|identity| identity.key()))?;
-    Ok((Staging::new(sealer, records), octets))
+    let batch = plan.workers.threads().min(CHUNKS_AT_A_TIME_MAX);
+    let staging = Staging::new(seal, signer.map(|identity| identity.key()), records, batch)?;
+    Ok((staging, octets))
 }
+
+/// Chunks that one file has compressed at a time: each costs two buffers of a chunk's size.
+const CHUNKS_AT_A_TIME_MAX: usize = 8;

@@ -132,6 +132,7 @@ impl Link {
             recipient,
             buffer_size,
             compression,
+            workers: self.shard.workers.clone(),
         })
     }
 
