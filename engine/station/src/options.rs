@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use odile_partner::SessionSettings;
+use odile_partner::{DeflateLevel, SessionSettings};
 use odile_uring::{Faults, SocketOptions};
 
 /// How a station runs.
@@ -26,6 +26,8 @@ pub struct Options {
     pub sockets: SocketOptions,
     /// Overrides what station and partner files say about sessions.
     pub session: SessionSettings,
+    /// How hard files are compressed; goes before what partner files say.
+    pub compression_level: Option<DeflateLevel>,
     /// Where received content goes.
     pub target: Target,
     /// Simulated disk faults, for tests.
@@ -64,12 +66,13 @@ impl Default for Options {
             shards: 1,
             cpus: Vec::new(),
             workers: 2,
-            pool_blocks: 16,
+            pool_blocks: 24,
             block_bytes: BLOCK_BYTES,
             window_bytes: 8 << 20,
             sync_bytes: 64 << 20,
             sockets: SocketOptions::default(),
             session: SessionSettings::default(),
+            compression_level: None,
             target: Target::Inbox,
             faults: None,
         }
@@ -83,5 +86,5 @@ const BLOCK_BYTES: usize = 512 << 10;
 const SHARDS_MAX: usize = 8;
 
 // A shard must be able to run a transfer, and a block to hold the largest Data Exchange Buffer.
-const _: () = assert!(Options::BLOCKS_PER_TRANSFER <= 16);
+const _: () = assert!(Options::BLOCKS_PER_TRANSFER <= 24);
 const _: () = assert!(BLOCK_BYTES >= odile_wire::stream::STREAM_BUFFER_MAX as usize);

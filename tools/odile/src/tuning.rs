@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 use odile_station::Options;
-use odile_station::partner::{BufferSize, CreditWindow, LevelNumber, SessionSettings};
+use odile_station::partner::{BufferSize, CreditWindow, DeflateLevel, LevelNumber, SessionSettings};
 
 use crate::size::{parse_memory_size, parse_size};
 
@@ -25,6 +25,9 @@ pub struct Tuning {
     /// Send runs of equal octets as one [default: off]
     #[arg(long, value_name = "on|off", value_enum, hide_possible_values = true)]
     buffer_compression: Option<Switch>,
+    /// How hard files are compressed that are to be, 1 (fast) to 12 (small) [default: 1]
+    #[arg(long, value_name = "LEVEL", value_parser = compression_level)]
+    compression_level: Option<DeflateLevel>,
     /// Seconds to wait for an answer of the peer [default: 180]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
     timeout: Option<u32>,
@@ -46,7 +49,7 @@ pub struct Tuning {
     /// Threads for what may wait for the disk [default: 2]
     #[arg(long, value_name = "N", value_parser = workers)]
     workers: Option<usize>,
-    /// Buffers of 512 KiB in each shard; a transfer needs 4 [default: 16]
+    /// Buffers of 512 KiB in each shard; a transfer needs up to 6 [default: 24]
     #[arg(long, value_name = "N", value_parser = pool_blocks)]
     pool_blocks: Option<usize>,
     /// Send buffer of sockets [default: tuned by the kernel]
@@ -84,6 +87,7 @@ impl Tuning {
         options.sync_bytes = self.sync_bytes.unwrap_or(options.sync_bytes);
         options.sockets.send_buffer_bytes = self.send_buffer.or(options.sockets.send_buffer_bytes);
         options.sockets.receive_buffer_bytes = self.receive_buffer.or(options.sockets.receive_buffer_bytes);
+        options.compression_level = self.compression_level.or(options.compression_level);
         options.session = self.session().or(&options.session);
         options
     }
@@ -117,6 +121,7 @@ impl Tuning {
             ("--level", self.level.map(|level| level.level().digit().to_string())),
             ("--level-min", self.level_min.map(|level| level.level().digit().to_string())),
             ("--buffer-compression", self.buffer_compression.map(|on| switch(on).to_owned())),
+            ("--compression-level", self.compression_level.map(|level| level.level().get().to_string())),
             ("--timeout", self.timeout.map(|seconds| seconds.to_string())),
             ("--connect-timeout", self.connect_timeout.map(|seconds| seconds.to_string())),
             ("--shards", self.shards.map(|shards| shards.to_string())),
@@ -148,6 +153,10 @@ fn credit(text: &str) -> Result<CreditWindow, String> {
 
 fn level(text: &str) -> Result<LevelNumber, String> {
     LevelNumber::try_from(number(text)?)
+}
+
+fn compression_level(text: &str) -> Result<DeflateLevel, String> {
+    DeflateLevel::try_from(number(text)?)
 }
 
 fn number(text: &str) -> Result<i64, String> {

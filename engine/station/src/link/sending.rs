@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use odile_catalog::{AfterDelivery, CatalogError, Outbound, OutboundChange, OutboundState, TransferRef};
 use odile_envelope::seal::Embed;
 use odile_envelope::{SealOptions, Services};
-use odile_partner::{Partner, Purpose};
+use odile_partner::{DeflateLevel, Partner, Purpose};
 use odile_transfer::blocks_of;
 use odile_uring::{Block, SourceIdentity};
 use odile_wire::command::{EndFileNegativeAnswer, StartFile, StartFileNegativeAnswer};
@@ -115,6 +115,8 @@ impl Link {
             (agreed.buffer_size, compression)
         });
         let embed = if partner.send.embed_certificate { Embed::SignerCertificate } else { Embed::Nothing };
+        let level = self.shared.options.compression_level;
+        let level = level.map_or(partner.send.compression_level, DeflateLevel::level);
         Ok(PumpPlan {
             path: outbound.source.clone(),
             window_bytes: self.shared.options.window_bytes,
@@ -127,7 +129,7 @@ impl Link {
             format: outbound.format,
             record_size: outbound.record_size,
             services: outbound.services,
-            options: SealOptions { level: partner.send.compression_level, embed, ..SealOptions::default() },
+            options: SealOptions { level, embed, ..SealOptions::default() },
             signer,
             recipient,
             buffer_size,
