@@ -50,6 +50,7 @@ pub enum Event {
     ReceiptUnproven { transfer: TransferRef, text: String },
     UnknownReceipt { session: u64, dataset_name: String },
     OutboxSkipped { path: String, text: String },
+    CertificateExpires { text: String },
     Recovered { text: String },
     Trouble { text: String },
 }
@@ -70,6 +71,7 @@ impl Event {
             | Self::ReceiptUnproven { .. }
             | Self::UnknownReceipt { .. }
             | Self::OutboxSkipped { .. }
+            | Self::CertificateExpires { .. }
             | Self::Trouble { .. } => true,
             _ => false,
         }
@@ -137,7 +139,9 @@ impl fmt::Display for Event {
                 write!(f, "session {session}: receipt for {dataset_name}, which nobody here waits for")
             }
             Self::OutboxSkipped { path, text } => write!(f, "{path} is left in the outbox: {text}"),
-            Self::Recovered { text } | Self::Trouble { text } => f.write_str(text),
+            Self::CertificateExpires { text } | Self::Recovered { text } | Self::Trouble { text } => {
+                f.write_str(text)
+            }
         }
     }
 }

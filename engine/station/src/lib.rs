@@ -17,6 +17,7 @@ mod entropy;
 pub mod envelope_file;
 mod error;
 mod event;
+mod expiry;
 mod home;
 mod intake;
 pub mod keyring;

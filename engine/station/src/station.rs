@@ -14,6 +14,7 @@ use crate::control::ControlServer;
 use crate::enqueue::SendRequest;
 use crate::error::StationError;
 use crate::event::{Event, EventSink, SessionEnd};
+use crate::expiry;
 use crate::home::{Configuration, Home, HomeLock};
 use crate::keyring::Keyring;
 use crate::landing;
@@ -271,6 +272,7 @@ impl Seat {
         odile_uring::spawn(async move {
             let Ok((scheduler, serves)) = first.await else { return };
             if serves {
+                odile_uring::spawn(expiry::watch(Arc::clone(&shared)));
                 odile_uring::spawn(outbox::watch(shared, shard));
             }
             scheduler.run().await;

@@ -82,6 +82,7 @@ fn details(event: &Event) -> (&'static str, Value) {
             ("unknown_receipt", json!({ "session": session, "dataset_name": dataset_name }))
         }
         Event::OutboxSkipped { path, .. } => ("outbox_skipped", json!({ "path": path })),
+        Event::CertificateExpires { .. } => ("certificate_expires", json!({})),
         Event::Recovered { .. } => ("recovered", json!({})),
         Event::Trouble { .. } => ("trouble", json!({})),
     }

@@ -250,8 +250,9 @@ impl Link {
         sending.stage = Stage::Closing;
         let (end, transmitted) = pump.finish(&sending.outbound);
         if let Some(transmitted) = transmitted {
-            // Before EFID: if the answer gets lost, the receipt comes all the same, and is compared with this.
-            let change = OutboundChange::to(OutboundState::Sending).transmitted(transmitted);
+            // Before EFID: if the answer gets lost, the receipt comes all the same, and is compared with this. The
+            // state stays: one may have come already, in another session.
+            let change = OutboundChange::default().transmitted(transmitted);
             let outbound = sending.outbound.clone();
             if !self.change(&outbound, change).await {
                 return Ok(());
