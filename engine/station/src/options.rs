@@ -66,7 +66,7 @@ impl Default for Options {
             shards: 1,
             cpus: Vec::new(),
             workers: 2,
-            pool_blocks: 24,
+            pool_blocks: 16,
             block_bytes: BLOCK_BYTES,
             window_bytes: 8 << 20,
             sync_bytes: 64 << 20,
@@ -86,5 +86,5 @@ const BLOCK_BYTES: usize = 512 << 10;
 const SHARDS_MAX: usize = 8;
 
 // A shard must be able to run a transfer, and a block to hold the largest Data Exchange Buffer.
-const _: () = assert!(Options::BLOCKS_PER_TRANSFER <= 24);
+const _: () = assert!(Options::BLOCKS_PER_TRANSFER <= 16);
 const _: () = assert!(BLOCK_BYTES >= odile_wire::stream::STREAM_BUFFER_MAX as usize);

@@ -49,7 +49,7 @@ pub struct Tuning {
     /// Threads for what may wait for the disk [default: 2]
     #[arg(long, value_name = "N", value_parser = workers)]
     workers: Option<usize>,
-    /// Buffers of 512 KiB in each shard; a transfer needs up to 6 [default: 24]
+    /// Buffers of 512 KiB in each shard; a transfer needs up to 6 [default: 16]
     #[arg(long, value_name = "N", value_parser = pool_blocks)]
     pool_blocks: Option<usize>,
     /// Send buffer of sockets [default: tuned by the kernel]
