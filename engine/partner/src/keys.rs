@@ -74,6 +74,9 @@ impl KeySettings {
         if self.passphrase_file.is_some() && self.passphrase_credential.is_some() {
             return Err("[keys] passphrase_file and passphrase_credential: only one of them can hold".into());
         }
+        if self.passphrase_file.as_ref().is_some_and(|path| path.is_relative()) {
+            return Err("[keys] passphrase_file: give the whole path, from / on".into());
+        }
         if self.passphrase_credential.as_ref().is_some_and(|name| name.is_empty() || name.contains('/')) {
             return Err("[keys] passphrase_credential: this is no name of a credential".into());
         }

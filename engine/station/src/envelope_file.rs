@@ -122,10 +122,17 @@ pub struct Target {
 impl Target {
     /// Begins a file in the folder of `path`. Its mode is what the umask leaves.
     pub fn create(path: &Path, existing: Existing) -> Result<Self, EnvelopeFileError> {
-        if existing == Existing::Stays && path.symlink_metadata().is_ok() {
-            return Err(EnvelopeFileError::TargetExists(path.into()));
-        }
         let failed = |source| EnvelopeFileError::Target { path: path.into(), source };
+        match path.symlink_metadata() {
+            Ok(_) if existing == Existing::Stays => {
+                return Err(EnvelopeFileError::TargetExists(path.into()));
+            }
+            // A link or a device would be gone, and a file in its place.
+            Ok(metadata) if !metadata.is_file() => {
+                return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file")));
+            }
+            _ => {}
+        }
         let Some(name) = path.file_name() else {
             return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, "this is no name of a file")));
         };
@@ -201,6 +208,7 @@ pub fn seal(
             let progress = sealer.push(&steps.input[taken..count], &mut steps.output)?;
             taken += progress.consumed;
             steps.write(progress.written)?;
+            steps.assert_moving(progress.consumed + progress.written);
         }
         tell(watch, source_bytes - left)?;
     }
@@ -237,6 +245,7 @@ pub fn open(
             let progress = opener.push(&steps.input[taken..count], &mut steps.output)?;
             taken += progress.consumed;
             steps.write(progress.written)?;
+            steps.assert_moving(progress.consumed + progress.written + usize::from(progress.is_checkpoint));
         }
         tell(watch, opener.input_position())?;
     }
@@ -260,11 +269,13 @@ struct Steps<'a> {
     target: &'a mut dyn Write,
     input: Vec<u8>,
     output: Vec<u8>,
+    /// Steps in a row in which nothing moved.
+    idle: u32,
 }
 
 impl<'a> Steps<'a> {
     fn new(source: &'a mut dyn Read, target: &'a mut dyn Write) -> Self {
-        Self { source, target, input: vec![0; STEP_BYTES], output: vec![0; STEP_BYTES] }
+        Self { source, target, input: vec![0; STEP_BYTES], output: vec![0; STEP_BYTES], idle: 0 }
     }
 
     /// Reads at most `wanted` octets to the front of the input; none at the end.
@@ -279,6 +290,11 @@ impl<'a> Steps<'a> {
 
     fn write(&mut self, count: usize) -> Result<(), EnvelopeFileError> {
         self.target.write_all(&self.output[..count]).map_err(EnvelopeFileError::Write)
+    }
+
+    fn assert_moving(&mut self, moved: usize) {
+        self.idle = if moved == 0 { self.idle + 1 } else { 0 };
+        assert!(self.idle <= IDLE_STEPS_MAX, "an envelope takes nothing and gives nothing");
     }
 }
 
@@ -298,3 +314,137 @@ fn folder_of(path: &Path) -> &Path {
 
 /// Large enough that system calls do not count, small enough that two of them do not either.
 const STEP_BYTES: usize = 1024 * 1024;
+/// A layer may need one step to see that it is over.
+const IDLE_STEPS_MAX: u32 = 2;
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use odile_envelope::Declared;
+
+    use super::*;
+
+    /// Compressed only: needs no key.
+    fn packed() -> SealTerms {
+        SealTerms {
+            suite: Suite::S04,
+            services: Services { compress: true, ..Services::NONE },
+            signer: None,
+            recipient: None,
+            options: SealOptions::default(),
+            signing_time: 0,
+        }
+    }
+
+    fn seal_packed(source: &[u8], bytes: u64, target: &mut dyn Write) -> Result<Sealed, EnvelopeFileError> {
+        let mut source = source;
+        let mut go_on = |_| ControlFlow::Continue(());
+        seal(&mut source, bytes, &packed(), target, &mut |_: &mut [u8]| {}, &mut go_on)
+    }
+
+    fn open_any(envelope: &[u8], target: &mut dyn Write) -> Result<Unsealed, EnvelopeFileError> {
+        let terms = OpenTerms {
+            declared: Declared::AsFound,
+            recipients: Vec::new(),
+            signers: Vec::new(),
+            now: None,
+            output_bytes_max: u64::MAX,
+            transmitted_hash: Some(Suite::S04.hash()),
+        };
+        let mut envelope = envelope;
+        open(&mut envelope, Arc::new(terms), target, &mut |_| ControlFlow::Continue(()))
+    }
+
+    #[test]
+    fn what_is_sealed_comes_back_around_the_size_of_a_step() {
+        for bytes in [0, 1, STEP_BYTES - 1, STEP_BYTES, STEP_BYTES + 1, 3 * STEP_BYTES + 7] {
+            let source: Vec<u8> = (0..bytes).map(|at| u8::try_from(at / 3 % 251).unwrap()).collect();
+            let (mut envelope, mut content) = (Vec::new(), Vec::new());
+            let sealed = seal_packed(&source, bytes as u64, &mut envelope).unwrap();
+            assert_eq!((sealed.source_bytes, sealed.envelope_bytes), (bytes as u64, envelope.len() as u64));
+            let unsealed = open_any(&envelope, &mut content).unwrap();
+            assert!(content == source, "{bytes} octets");
+            assert_eq!(unsealed.envelope_bytes, sealed.envelope_bytes);
+            assert_eq!(unsealed.hash, Some(sealed.hash));
+        }
+    }
+
+    #[test]
+    fn a_source_that_changes_its_length_is_refused() {
+        for announced in [9, 11] {
+            let error = seal_packed(b"0123456789", announced, &mut Vec::new()).unwrap_err();
+            assert!(matches!(error, EnvelopeFileError::SourceChanged { expected } if expected == announced));
+        }
+    }
+
+    #[test]
+    fn a_target_appears_when_it_is_complete_and_not_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("target");
+        let names = || fs::read_dir(folder.path()).unwrap().count();
+        let mut target = Target::create(&path, Existing::Stays).unwrap();
+        target.write_all(b"half").unwrap();
+        assert!(!path.exists());
+        drop(target);
+        assert_eq!(names(), 0);
+
+        let mut first = Target::create(&path, Existing::Stays).unwrap();
+        let mut second = Target::create(&path, Existing::Stays).unwrap();
+        first.write_all(b"first").unwrap();
+        second.write_all(b"second").unwrap();
+        first.finish().unwrap();
+        assert!(matches!(second.finish(), Err(EnvelopeFileError::TargetExists(_))));
+        assert!(matches!(Target::create(&path, Existing::Stays), Err(EnvelopeFileError::TargetExists(_))));
+        let mut third = Target::create(&path, Existing::Replaced).unwrap();
+        third.write_all(b"third").unwrap();
+        third.finish().unwrap();
+        assert_eq!((fs::read(&path).unwrap(), names()), (b"third".to_vec(), 1));
+
+        for wrong in [folder.path().to_path_buf(), folder.path().join("no/folder"), PathBuf::from("/")] {
+            assert!(Target::create(&wrong, Existing::Replaced).is_err(), "{}", wrong.display());
+        }
+    }
+
+    #[test]
+    fn the_watch_ends_the_work() {
+        let source = vec![7; 4 * STEP_BYTES];
+        let mut seen = Vec::new();
+        let mut watch = |done: u64| {
+            seen.push(done);
+            if seen.len() == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let bytes = source.len() as u64;
+        let ended = seal(
+            &mut source.as_slice(),
+            bytes,
+            &packed(),
+            &mut Vec::new(),
+            &mut |_: &mut [u8]| {},
+            &mut watch,
+        );
+        assert!(matches!(ended, Err(EnvelopeFileError::Interrupted)));
+        let step = STEP_BYTES as u64;
+        assert_eq!(seen, [step, 2 * step]);
+    }
+
+    #[test]
+    fn what_inflates_beyond_the_room_is_stopped() {
+        let mut envelope = Vec::new();
+        let source = vec![0; 8 * STEP_BYTES];
+        seal_packed(&source, source.len() as u64, &mut envelope).unwrap();
+        let terms = OpenTerms {
+            declared: Declared::AsFound,
+            recipients: Vec::new(),
+            signers: Vec::new(),
+            now: None,
+            output_bytes_max: STEP_BYTES as u64,
+            transmitted_hash: None,
+        };
+        let mut written = Vec::new();
+        let mut go_on = |_| ControlFlow::Continue(());
+        let ended = open(&mut envelope.as_slice(), Arc::new(terms), &mut written, &mut go_on);
+        assert!(matches!(ended, Err(EnvelopeFileError::Open(OpenError::Limit(_)))), "{ended:?}");
+        assert!(written.len() <= 2 * STEP_BYTES);
+    }
+}

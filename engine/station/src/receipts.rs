@@ -1,4 +1,6 @@
-//! Receipts as evidence: ours are signed, those that come are judged.
+//! Receipts as evidence: ours are signed, those that come are judged, and both can be looked at again at any time.
+
+mod audit;
 
 use odile_catalog::{ArrivedReceipt, Inbound, NewReceipt, Outbound, ReceiptKind, Verdict};
 use odile_envelope::seal::Embed;
@@ -11,6 +13,10 @@ use crate::clock::now_seconds;
 use crate::event::Event;
 use crate::services;
 use crate::shared::Shared;
+
+pub use self::audit::{
+    Answer, Audit, Candidate, Moment, Question, Reference, hash_algorithm, hash_name, utc,
+};
 
 /// The receipt for a file received, signed if that was asked for and the terms with the partner allow it.
 ///
@@ -40,6 +46,9 @@ fn signed(
 ) -> Result<(), String> {
     let identity = shared.keyring.identity(Purpose::Signing)?;
     let suite = services::suite(inbound.services).ok_or("SFID names no cipher suite for it")?;
+    if !partner.receive.suites.contains(&suite) {
+        return Err(format!("SFID names cipher suite {suite} for it, which is not among those agreed"));
+    }
     let transmitted = inbound.transmitted.as_ref().ok_or("the hash of what came is not known")?;
     receipt.hash.clone_from(&transmitted.hash);
     let octets = form(&inbound.file, inbound.user, receipt);

@@ -100,7 +100,7 @@ impl Meter {
 }
 
 fn is_over(state: &str) -> bool {
-    matches!(state, "sent" | "delivered")
+    matches!(state, "sent" | "unproven" | "delivered")
 }
 
 fn percent(octets: u64, total: u64) -> String {

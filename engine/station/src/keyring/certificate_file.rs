@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use der::{Decode, Encode};
 use odile_envelope::Certificate;
+use x509_cert::TbsCertificate;
 
 use crate::error::StationError;
 
@@ -19,6 +20,8 @@ pub struct CertificateFile {
     pub der: Vec<u8>,
     /// The holder's name (RFC 4514).
     pub subject: String,
+    /// The holder's common name, if it has one.
+    pub common_name: Option<String>,
     /// The issuer's name (RFC 4514).
     pub issuer: String,
     /// The serial number, in hexadecimal.
@@ -43,13 +46,14 @@ impl CertificateFile {
     /// The same, of what was read already. `path` is for messages.
     pub fn parse(path: &Path, octets: &[u8]) -> Result<Vec<Self>, StationError> {
         let unreadable = |text: String| StationError::Certificate { path: path.into(), text };
-        if !octets.trim_ascii_start().starts_with(b"-----BEGIN") {
+        let blocks = certificate_blocks(octets);
+        if blocks.is_empty() {
             let certificate = x509_cert::Certificate::from_der(octets)
                 .map_err(|error| unreadable(format!("it is neither PEM nor DER: {error}")))?;
             return Ok(vec![Self::new(path, octets.to_vec(), &certificate)]);
         }
         let chain =
-            x509_cert::Certificate::load_pem_chain(octets).map_err(|error| unreadable(error.to_string()))?;
+            x509_cert::Certificate::load_pem_chain(&blocks).map_err(|error| unreadable(error.to_string()))?;
         if chain.is_empty() {
             return Err(unreadable("it holds no certificate".to_owned()));
         }
@@ -67,6 +71,7 @@ impl CertificateFile {
         Self {
             path: path.into(),
             subject: tbs.subject().to_string(),
+            common_name: common_name(tbs),
             issuer: tbs.issuer().to_string(),
             serial: hexadecimal(tbs.serial_number().as_bytes()),
             fingerprint: hexadecimal(fingerprint.as_bytes()),
@@ -84,9 +89,29 @@ impl CertificateFile {
 
     /// The name people use: the common name, else the whole subject.
     pub fn short_name(&self) -> &str {
-        let common = self.subject.split(',').find_map(|part| part.trim().strip_prefix("CN="));
-        common.unwrap_or(&self.subject)
+        self.common_name.as_deref().unwrap_or(&self.subject)
     }
+}
+
+/// The certificates of a PEM file, without what other programs write around them; empty if it has none.
+pub(super) fn certificate_blocks(octets: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(octets);
+    let mut blocks = String::new();
+    let mut is_inside = false;
+    for line in text.lines().map(str::trim) {
+        is_inside |= line == "-----BEGIN CERTIFICATE-----";
+        if is_inside {
+            blocks.push_str(line);
+            blocks.push('\n');
+        }
+        is_inside &= line != "-----END CERTIFICATE-----";
+    }
+    blocks.into_bytes()
+}
+
+pub(super) fn common_name(tbs: &TbsCertificate) -> Option<String> {
+    let name = tbs.subject().common_name().ok().flatten()?;
+    Some(name.value().into_owned())
 }
 
 /// Octets as hexadecimal digits.

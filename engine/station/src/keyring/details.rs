@@ -14,6 +14,7 @@ use x509_cert::ext::pkix::{
 use x509_cert::{Certificate, TbsCertificate};
 
 use super::CertificateFile;
+use super::certificate_file::common_name;
 
 /// What a certificate says besides names, validity and fingerprint.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,11 +116,6 @@ impl CertificateDetails {
 /// An extension; one that does not decode counts as not there, like one that nobody knows.
 fn extension<'a, T: Decode<'a> + const_oid::AssociatedOid>(tbs: &'a TbsCertificate) -> Option<T> {
     tbs.get_extension::<T>().ok().flatten().map(|(_, value)| value)
-}
-
-fn common_name(tbs: &TbsCertificate) -> Option<String> {
-    let name = tbs.subject().common_name().ok().flatten()?;
-    Some(name.value().into_owned())
 }
 
 fn key_kind(tbs: &TbsCertificate) -> String {

@@ -4,9 +4,9 @@
 //! eight digits of its fingerprint. Every file is synced, and so is its folder.
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use der::pem::LineEnding;
@@ -14,6 +14,7 @@ use odile_envelope::PrivateKey;
 use odile_partner::{KeyName, KeySettings};
 use zeroize::Zeroizing;
 
+use super::certificate_file::certificate_blocks;
 use super::own::{passphrase, read_key};
 use super::{CertificateDetails, CertificateFile};
 use crate::error::StationError;
@@ -209,22 +210,6 @@ fn file_name(certificate: &CertificateFile) -> String {
     format!("{clean}-{}.crt", short_fingerprint(certificate))
 }
 
-/// The blocks of certificates in a text, without what stands between them.
-fn certificate_blocks(octets: &[u8]) -> Vec<u8> {
-    let text = String::from_utf8_lossy(octets);
-    let mut blocks = String::new();
-    let mut is_inside = false;
-    for line in text.lines().map(str::trim) {
-        is_inside |= line == "-----BEGIN CERTIFICATE-----";
-        if is_inside {
-            blocks.push_str(line);
-            blocks.push('\n');
-        }
-        is_inside &= line != "-----END CERTIFICATE-----";
-    }
-    blocks.into_bytes()
-}
-
 fn keep_beside(path: &Path, ending: &str) -> Result<PathBuf, StationError> {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{ending}"));
@@ -244,22 +229,26 @@ fn write_new(path: &Path, octets: &[u8], mode: u32) -> io::Result<()> {
     written
 }
 
+/// Writes beside, then takes the place in one step: a file is the old one or the new one, never a part.
 fn write_replacing(path: &Path, octets: &[u8], mode: u32) -> io::Result<()> {
-    let mut name = std::ffi::OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(format!(".{}", std::process::id()));
-    let hidden = path.with_file_name(name);
-    write_new(&hidden, octets, mode)?;
-    fs::rename(&hidden, path).inspect_err(|_| {
-        let _ = fs::remove_file(&hidden);
-    })?;
+    let mut file = tempfile::Builder::new()
+        .prefix(".new-")
+        .permissions(Permissions::from_mode(mode))
+        .tempfile_in(folder_of(path))?;
+    file.write_all(octets)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
     sync_folder(path)
 }
 
 fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(folder_of(path))?.sync_all()
+}
+
+fn folder_of(path: &Path) -> &Path {
     match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
-        _ => File::open(".")?.sync_all(),
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
     }
 }
 
@@ -275,8 +264,6 @@ const NAME_CHARS: usize = 64;
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use odile_envelope::Validity;
     use odile_wire::IdentificationCode;
 

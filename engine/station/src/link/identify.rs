@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use odile_partner::{Partner, SessionTerms, Transport};
+use odile_partner::{Partner, SessionTerms, Transport, Usage};
 use odile_session::{Agreement, Authenticator, Capabilities};
 use odile_wire::command::{Capability, StartSession};
 use odile_wire::{EndSessionReason, UserData};
@@ -42,11 +42,7 @@ impl Link {
             let text = "no partner with this code is known here";
             return self.refuse(peer, EndSessionReason::USER_CODE_NOT_KNOWN, text);
         };
-        if !partner.accepts(&peer.password) {
-            let text = "the password is not the one agreed";
-            self.partner = Some(partner);
-            return self.refuse(peer, EndSessionReason::INVALID_PASSWORD, text);
-        }
+        // Before the password: nobody tries passwords who has not even the certificate.
         if let Err(text) = self.check_transport(&partner) {
             self.shared
                 .tell(Event::Trouble { text: format!("session {}: {}: {text}", self.number, partner.name) });
@@ -54,6 +50,11 @@ impl Link {
             // What is missing is told to our operator; a stranger learns that it is not welcome.
             let public = "this station is called over TLS, with the certificate agreed, or not at all";
             return self.refuse(peer, EndSessionReason::INCOMPATIBLE, public);
+        }
+        if !partner.accepts(&peer.password) {
+            let text = "the password is not the one agreed";
+            self.partner = Some(partner);
+            return self.refuse(peer, EndSessionReason::INVALID_PASSWORD, text);
         }
         let terms = match partner.terms(&self.shared.options.session) {
             Ok(terms) => terms,
@@ -75,8 +76,17 @@ impl Link {
                 Transport::Tls => Err("it called without TLS, which its terms require".to_owned()),
             };
         }
-        check_caller(&self.shared, partner, self.channel.peer_certificates())
-            .map_err(|error| error.to_string())
+        let shown = self.channel.peer_certificates();
+        check_caller(&self.shared, partner, shown).map_err(|error| error.to_string())?;
+        let is_missed = partner.tls.inbound_client_certificate == Usage::Preferred;
+        if is_missed && shown.is_none_or(<[_]>::is_empty) {
+            let text = format!(
+                "session {}: {} showed no TLS certificate, although its terms prefer one",
+                self.number, partner.name
+            );
+            self.shared.tell(Event::Trouble { text });
+        }
+        Ok(())
     }
 
     /// Who proves and checks, if the terms want it.

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use odile_catalog::{NewReceipt, Outbound, OutboundState, Receipt, ReceiptKind, TransferRef, Verdict};
+use odile_catalog::{
+    CatalogError, NewReceipt, Outbound, OutboundState, Receipt, ReceiptKind, TransferRef, Verdict,
+};
 use odile_wire::command::{Capability, EndToEndResponse, NegativeEndResponse};
 use odile_wire::{EndSessionReason, FileId, Level, UserData};
 
 use super::Link;
 use crate::clock::now_ms;
+use crate::error::StationError;
 use crate::event::Event;
 use crate::receipts;
 
@@ -77,7 +80,7 @@ impl Link {
         }
     }
 
-    async fn next_file(&self, partner: String) -> Result<Option<Outbound>, crate::StationError> {
+    async fn next_file(&self, partner: String) -> Result<Option<Outbound>, StationError> {
         self.shared.ledger.run(move |catalog| catalog.next_outbound(&partner, now_ms())).await
     }
 
@@ -111,6 +114,8 @@ impl Link {
                 self.moved = true;
                 self.shared.tell(Event::ReceiptSent { transfer });
             }
+            // Another session with the partner was faster, or a later receipt has taken its place meanwhile.
+            Err(StationError::Catalog(CatalogError::NoSuchReceipt { .. })) => {}
             Err(error) => self.on_trouble(error.to_string()),
         }
     }

@@ -86,8 +86,9 @@ pub struct SubjectArgs {
     /// Common name [default: the host, else our code]
     #[arg(long, value_name = "TEXT")]
     pub common_name: Option<String>,
-    /// What the key is for
-    #[arg(long, value_name = "PURPOSE", value_enum, default_value_t = KeyPurpose::All)]
+    /// What the key is for; one may serve for all
+    #[arg(long, value_name = "all|tls|authentication|signing|encryption", value_enum,
+          default_value_t = KeyPurpose::All, hide_possible_values = true)]
     pub purpose: KeyPurpose,
     /// Bits of a new key: 2048, 3072 or 4096
     #[arg(long, value_name = "N", default_value_t = KeyBits::default())]
@@ -132,8 +133,9 @@ pub struct ImportArgs {
     /// The files hold the certificate of our key with this name, and perhaps its chain
     #[arg(long, value_name = "NAME", conflicts_with_all = ["purpose", "force"])]
     pub own: Option<KeyName>,
-    /// What the partner's certificates are for
-    #[arg(long, value_name = "PURPOSE", value_enum, default_value_t = ImportPurpose::Shared)]
+    /// What the partner's certificates are for: everything, one purpose; or an authority, whom TLS trusts for it
+    #[arg(long, value_name = "shared|tls|authentication|signing|encryption|authority", value_enum,
+          default_value_t = ImportPurpose::Shared, hide_possible_values = true)]
     pub purpose: ImportPurpose,
     /// Take expired certificates, too
     #[arg(long)]
@@ -251,8 +253,9 @@ pub const DEFAULT_DAYS: u32 = 1095;
 const DAYS_MAX: i64 = 36_500;
 
 const NEW_HELP: &str = "\
-The key lies in keys/NAME.key, for its owner only, and encrypted if there is a passphrase: the one that station.toml
-names under [keys], or the one of --passphrase-file. The certificate beside it, keys/NAME.crt, is what partners get.
+The key lies in keys/NAME.key, for its owner only, and encrypted if there is a passphrase: the one
+that station.toml names under [keys], or the one of --passphrase-file. The certificate beside it,
+keys/NAME.crt, is what partners get.
 
 Examples:
   odile cert new --host oftp.example.com --organisation 'Example GmbH' --country DE
@@ -265,7 +268,7 @@ Examples:
   odile cert import --own station issued.crt chain.pem";
 
 const IMPORT_HELP: &str = "\
-Compare the fingerprint with the partner by telephone before you import a certificate that came by mail.
+Compare the fingerprint with the partner by telephone if the certificate came by mail.
 
 Examples:
   odile cert import supplier supplier.crt

@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use odile_station::envelope::Suite;
 use odile_station::partner::{DeflateLevel, PartnerName};
 
+use super::cert::KeyArgs;
 use super::services::suite;
 
 #[derive(Debug, Args)]
@@ -43,9 +44,8 @@ pub struct SealArgs {
     /// Put our certificate beside the signature [default: as the partner's terms say, else not]
     #[arg(long)]
     pub embed_certificate: bool,
-    /// File with the passphrase of our keys; '-' reads it from standard input [default: what station.toml names]
-    #[arg(long, value_name = "FILE")]
-    pub passphrase_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub key: KeyArgs,
 }
 
 #[derive(Debug, Args)]
@@ -65,15 +65,20 @@ pub struct OpenArgs {
     /// It must be signed by the holder of this certificate
     #[arg(long, value_name = "FILE")]
     pub signer: Option<PathBuf>,
-    /// It must be just this, such as sign,encrypt [default: whatever it is]
-    #[arg(long, value_name = "SERVICES", value_enum, value_delimiter = ',')]
+    /// It must be just that [default: whatever it is]
+    #[arg(
+        long,
+        value_name = "sign,compress,encrypt",
+        value_enum,
+        value_delimiter = ',',
+        hide_possible_values = true
+    )]
     pub expect: Vec<Service>,
     /// Show the hash of this suite over the sealed file, as receipts state it [default: the partner's, else 4]
     #[arg(long, value_name = "N", value_parser = suite)]
     pub suite: Option<Suite>,
-    /// File with the passphrase of our keys; '-' reads it from standard input [default: what station.toml names]
-    #[arg(long, value_name = "FILE")]
-    pub passphrase_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub key: KeyArgs,
 }
 
 /// What an envelope does.
@@ -90,8 +95,8 @@ fn level(text: &str) -> Result<DeflateLevel, String> {
 }
 
 const SEAL_HELP: &str = "\
-The envelope is what `odile send` would transmit: CMS (RFC 5652), signed, compressed and encrypted in this order.
-With --for, the partner's terms hold, and what is asked for here comes on top.
+The envelope is what `odile send` would transmit: CMS (RFC 5652), signed, compressed and encrypted
+in this order. With --for, the partner's terms hold, and what is asked for comes on top.
 
 Examples:
   odile seal crash.key --to crash.key.p7m --for supplier
@@ -99,8 +104,9 @@ Examples:
   odile seal crash.key --to crash.key.p7m --sign --suite 6 --embed-certificate";
 
 const OPEN_HELP: &str = "\
-Nothing appears under the name of --to before everything is verified. Whatever was encrypted for one of our keys is
-opened; signatures are accepted of the partner or certificate that is named, else of all partners and of ourselves.
+Nothing appears under the name of --to before everything is verified. Whatever was encrypted for
+one of our keys is opened. Signatures are accepted of the partner or certificate that is named,
+else of all partners and of ourselves; the result tells whose it is.
 
 Examples:
   odile open crash.key.p7m --to crash.key --from supplier

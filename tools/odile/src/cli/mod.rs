@@ -3,6 +3,7 @@
 mod cert;
 mod envelope;
 mod partner;
+mod receipt;
 mod services;
 
 use std::net::SocketAddr;
@@ -20,6 +21,7 @@ pub use self::cert::{
 };
 pub use self::envelope::{OpenArgs, SealArgs, Service};
 pub use self::partner::{PartnerAddArgs, PartnerCommand, SecurityArgs};
+pub use self::receipt::{ReceiptCommand, ReceiptExportArgs, ReceiptVerifyArgs};
 pub use self::services::ServiceFlags;
 use crate::size::parse_size;
 use crate::tuning::Tuning;
@@ -105,6 +107,9 @@ pub enum Command {
     Cancel(TransferArg),
     /// Try a file again that was refused, failed or waits
     Retry(TransferArg),
+    /// Show, verify and hand out receipts: the evidence of transfers
+    #[command(subcommand)]
+    Receipt(ReceiptCommand),
     /// Sign, compress and encrypt a file here, without sending it
     Seal(SealArgs),
     /// Open a sealed file: decrypt, decompress, and verify who signed it
@@ -337,7 +342,7 @@ Examples:
 
 Exit codes:
   0  delivered (with --wait sent: sent; with --wait none: queued)
-  1  refused, failed, cancelled, or the receipt did not come in time
+  1  refused, failed, cancelled, or the receipt did not come in time or proves nothing
   2  the command or the configuration is wrong
   3  the partner cannot be reached; the file stays queued";
 

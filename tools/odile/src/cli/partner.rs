@@ -118,8 +118,8 @@ If a certificate cannot be used, nothing is written at all.
 
 Examples:
   odile partner add supplier --code O0013000002SUPPL --address oftp.supplier.example:3305
-  odile partner add supplier --code O0013000002SUPPL --address oftp.supplier.example --secure \\
-        --certificate supplier.crt
-  odile partner add oem --code O0013000004OEM --address oftp.oem.example --tls --authority odette-ca.pem \\
-        --certificate oem.crt --send-encrypt required
+  odile partner add supplier --code O0013000002SUPPL --address oftp.supplier.example \\
+        --secure --certificate supplier.crt
+  odile partner add oem --code O0013000004OEM --address oftp.oem.example --tls \\
+        --authority odette-ca.pem --certificate oem.crt --send-encrypt required
   printf SECRET | odile partner add caller --code O0013000003CALLER --their-password-file -";

@@ -1,10 +1,15 @@
 //! `odile queue`, `odile history`, `odile show`: read from the catalog, whether a station runs or not.
 
 use odile_station::catalog::{
-    CatalogError, HistoryEntry, HistoryFilter, Outbound, TransferDetail, TransferRef,
+    Catalog, CatalogError, HistoryEntry, HistoryFilter, Outbound, OutboundState, Services, StoredReceipt,
+    Transfer, TransferDetail, TransferRef, Verdict,
 };
+use odile_station::described;
+use odile_station::receipts::{hash_algorithm, hash_name};
+use serde::Serialize;
 
 use super::open_catalog;
+use super::receipt::hex;
 use crate::cli::HistoryArgs;
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
@@ -32,6 +37,7 @@ fn print_queue(files: &[Outbound]) {
         ("dataset name", Align::Left),
         ("state", Align::Left),
         ("octets", Align::Right),
+        ("services", Align::Left),
         ("attempts", Align::Right),
         ("not before", Align::Left),
         ("detail", Align::Left),
@@ -45,18 +51,31 @@ fn print_queue(files: &[Outbound]) {
             file.file.to_string(),
             file.state.to_string(),
             file.source_identity.size.to_string(),
+            services_in_words(file.services),
             file.attempts.to_string(),
             if waits { local_time(file.not_before_ms) } else { "-".to_owned() },
-            file.detail.clone(),
+            detail(TransferRef::Outbound(file.id), file.state.as_str(), &file.detail),
         ]);
     }
     table.print();
 }
 
+/// A line of the history, and the receipt that counts.
+#[derive(Serialize)]
+struct Entry {
+    #[serde(flatten)]
+    entry: HistoryEntry,
+    /// `EERP, verified`: of the receipt that proves something, else of the latest.
+    receipt: Option<String>,
+}
+
 pub fn history(context: &Context, args: &HistoryArgs) -> Result<Exit, Failure> {
     let filter = HistoryFilter { partner: args.partner.as_ref().map(ToString::to_string), limit: args.limit };
     let entries = match open_catalog(context)? {
-        Some(catalog) => catalog.history(&filter)?,
+        Some(catalog) => {
+            let entries = catalog.history(&filter)?.into_iter();
+            entries.map(|entry| with_receipt(&catalog, entry)).collect::<Result<Vec<_>, CatalogError>>()?
+        }
         None => Vec::new(),
     };
     if context.is_json() {
@@ -69,25 +88,41 @@ pub fn history(context: &Context, args: &HistoryArgs) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn print_history(entries: &[HistoryEntry]) {
+fn with_receipt(catalog: &Catalog, entry: HistoryEntry) -> Result<Entry, CatalogError> {
+    let receipts = match entry.transfer {
+        TransferRef::Outbound(id) => catalog.receipts_arrived(id)?,
+        TransferRef::Inbound(id) => catalog.receipts_given(id)?,
+    };
+    let told = |receipt: &StoredReceipt| format!("{}, {}", receipt.kind.mnemonic(), receipt.proof());
+    let is_proof = |receipt: &&StoredReceipt| receipt.verdict == Some(Verdict::Verified);
+    let counts = receipts.iter().find(is_proof).or(receipts.last());
+    Ok(Entry { receipt: counts.map(told), entry })
+}
+
+fn print_history(entries: &[Entry]) {
     let mut table = Table::new(&[
         ("transfer", Align::Left),
         ("partner", Align::Left),
         ("dataset name", Align::Left),
         ("state", Align::Left),
         ("octets", Align::Right),
+        ("services", Align::Left),
+        ("receipt", Align::Left),
         ("changed", Align::Left),
         ("detail", Align::Left),
     ]);
-    for entry in entries {
+    for Entry { entry, receipt } in entries {
         table.row([
             entry.transfer.to_string(),
             entry.partner.clone(),
             dataset_name(entry),
             entry.state.clone(),
             entry.octets.to_string(),
+            services_in_words(entry.services),
+            // Why a receipt is wrong stands in the detail.
+            receipt.as_deref().map_or("-", |receipt| receipt.split(':').next().unwrap_or(receipt)).to_owned(),
             local_time(entry.changed_ms),
-            entry.detail.clone(),
+            detail(entry.transfer, &entry.state, &entry.detail),
         ]);
     }
     table.print();
@@ -113,6 +148,17 @@ fn print_detail(detail: &TransferDetail) {
         TransferRef::Outbound(_) => "to",
         TransferRef::Inbound(_) => "from",
     };
+    let (transmitted, signer) = match &detail.file {
+        Transfer::Outbound(file) => (&file.transmitted, None),
+        Transfer::Inbound(file) => (&file.transmitted, file.signer.as_ref()),
+    };
+    let transmitted = transmitted.as_ref().map(|transmitted| {
+        let algorithm = hash_algorithm(&entry.services, &transmitted.hash).map_or("hash", hash_name);
+        match transmitted.hash.as_slice() {
+            [] => format!("{} octets", transmitted.octets),
+            hash => format!("{} octets, {algorithm} {}", transmitted.octets, hex(hash)),
+        }
+    });
     for (key, value) in [
         ("transfer", format!("{} {direction} {}", entry.transfer, entry.partner)),
         ("dataset name", dataset_name(entry)),
@@ -120,6 +166,9 @@ fn print_detail(detail: &TransferDetail) {
         ("destination", entry.destination.clone()),
         ("file", entry.path.clone().unwrap_or_else(|| "not there yet".to_owned())),
         ("octets", entry.octets.to_string()),
+        ("services", services_in_words(entry.services)),
+        ("transmitted", transmitted.unwrap_or_default()),
+        ("signed by", signer.cloned().unwrap_or_default()),
         ("state", entry.state.clone()),
         ("detail", entry.detail.clone()),
         ("since", local_time(entry.created_ms)),
@@ -131,12 +180,11 @@ fn print_detail(detail: &TransferDetail) {
     }
     for receipt in &detail.receipts {
         let when = local_time(receipt.sent_ms.unwrap_or(receipt.at_ms));
-        output::line(&format!(
-            "{:<14} {} {}, {when}",
-            "receipt",
-            output::clean(&receipt.what),
-            receipt.state
-        ));
+        let text = format!("{} {}, {}, {when}", receipt.what, receipt.state, receipt.proof);
+        output::line(&format!("{:<14} {}", "receipt", output::clean(&text)));
+    }
+    if entry.state == OutboundState::Unproven.as_str() {
+        output::line(&format!("{:<14} {}", "what to do", unproven_hint(entry.transfer)));
     }
     for event in &detail.events {
         output::line(&format!("{:<14} {}", local_time(event.at_ms), output::clean(&event.text)));
@@ -145,4 +193,25 @@ fn print_detail(detail: &TransferDetail) {
 
 fn dataset_name(entry: &HistoryEntry) -> String {
     format!("{} {} {}", entry.dataset_name, entry.date, entry.time)
+}
+
+/// `signed, encrypted (suite 04), signed receipt`.
+fn services_in_words(services: Services) -> String {
+    let asked = if services.signed_receipt { ", signed receipt" } else { "" };
+    format!("{}{asked}", described(services))
+}
+
+/// Why a transfer stands where it stands; where that is no place to stay, what helps.
+fn detail(transfer: TransferRef, state: &str, detail: &str) -> String {
+    if state == OutboundState::Unproven.as_str() {
+        return format!("{detail}; {}", unproven_hint(transfer));
+    }
+    detail.to_owned()
+}
+
+/// What to do about a file whose receipt proves nothing.
+pub fn unproven_hint(transfer: TransferRef) -> String {
+    format!(
+        "its receipt proves nothing: `odile receipt verify {transfer}` says what is missing, and what to do"
+    )
 }

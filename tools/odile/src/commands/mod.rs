@@ -10,6 +10,7 @@ mod init;
 mod listing;
 mod partner;
 mod partner_file;
+mod receipt;
 mod receive;
 mod send;
 mod serve;
@@ -41,6 +42,7 @@ pub fn run(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Show(args) => listing::show(context, args.transfer),
         Command::Cancel(args) => change::cancel(context, args.transfer),
         Command::Retry(args) => change::retry(context, args.transfer),
+        Command::Receipt(command) => receipt::run(context, command),
         Command::Seal(args) => envelope::seal(context, &args),
         Command::Open(args) => envelope::open(context, &args),
         Command::Generate(what) => generate::run(&what),

@@ -79,6 +79,15 @@ pub fn add(context: &Context, args: &PartnerAddArgs) -> Result<Exit, Failure> {
 fn look_at_certificates(context: &Context, args: &PartnerAddArgs) -> Result<Incoming, Failure> {
     let mut incoming = Incoming::default();
     let configuration = context.home.load()?;
+    // Of somebody who had this name before; what cannot be read there would keep the station from starting.
+    let folder = context.home.certificates(&args.name);
+    let left_over = PartnerCertificates::read(&folder)?.all().count();
+    if left_over > 0 && !configuration.partners.contains_key(&args.name) {
+        incoming.warn(format!(
+            "{} holds certificates already: {left_over}; they are trusted, too",
+            folder.display()
+        ));
+    }
     let lists = [
         (ImportPurpose::Shared, &args.security.certificates),
         (ImportPurpose::Authority, &args.security.authorities),

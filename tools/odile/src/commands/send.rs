@@ -8,6 +8,7 @@ use odile_station::wire::EndSessionReason;
 use odile_station::{Calls, Event, SendRequest};
 use serde::Serialize;
 
+use super::listing;
 use crate::access::{Access, Standing};
 use crate::cli::{SendArgs, Wait};
 use crate::context::{Context, Verbosity};
@@ -167,9 +168,11 @@ impl File {
         match self.standing.state.as_str() {
             "delivered" => self.settle(Exit::Done, ""),
             "sent" | "unproven" if wait == Wait::Sent => self.settle(Exit::Done, ""),
-            "unproven" | "rejected" | "refused" | "failed" | "cancelled" => {
-                self.settle(Exit::Refused, detail);
+            "unproven" => {
+                let hint = self.transfer.map(listing::unproven_hint).unwrap_or_default();
+                self.settle(Exit::Refused, format!("{detail}; the partner has the file, but {hint}"));
             }
+            "rejected" | "refused" | "failed" | "cancelled" => self.settle(Exit::Refused, detail),
             "held" => self.settle(Exit::Refused, "it is kept back by an operator"),
             _ => {}
         }
@@ -392,7 +395,7 @@ fn print(rows: &[Row]) {
         ("rate", Align::Right),
     ]);
     for row in rows {
-        let moved = matches!(row.state.as_str(), "sent" | "delivered");
+        let moved = matches!(row.state.as_str(), "sent" | "unproven" | "delivered");
         table.row([
             row.transfer.map_or_else(|| "-".to_owned(), |transfer| transfer.to_string()),
             if row.dataset_name.is_empty() { row.file.clone() } else { row.dataset_name.clone() },

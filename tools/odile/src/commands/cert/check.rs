@@ -6,14 +6,15 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use odile_station::keyring::{
-    CertificateDetails, CertificateFile, Keyring, OwnKey, PartnerCertificates, Passphrase, store,
+    AUTHORITY_FOLDER, CertificateDetails, CertificateFile, Keyring, OwnKey, PartnerCertificates, Passphrase,
+    SHARED_FOLDER, store,
 };
 use odile_station::partner::{KeyName, KeySettings, Partner, PartnerName, Purpose, Transport, Usage};
 use odile_station::{Configuration, Home, StationError};
 use serde::Serialize;
 
 use super::list::{days_left, utc_date};
-use super::{locked, now_seconds, passphrase};
+use super::{locked, name_of, now_seconds, passphrase};
 use crate::cli::KeyArgs;
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
@@ -311,20 +312,15 @@ impl Check<'_> {
     }
 
     fn partner_validity(&mut self, subject: &str, partner: &PartnerName, certificates: &PartnerCertificates) {
-        let mut seen = Vec::new();
         for (folder, file) in certificates.all() {
-            if seen.contains(&file.fingerprint.as_str()) {
-                continue;
-            }
-            seen.push(&file.fingerprint);
             let (grade, text) = self.validity(file);
             if grade == Grade::Ok {
                 continue;
             }
             // While a partner changes its certificate, the old and the new one lie side by side.
             let has_successor =
-                certificates.all().any(|(other, file)| other == folder && self.validity(file).0 == Grade::Ok);
-            let text = format!("{} ({folder}): {text}", file.short_name());
+                certificates.all().any(|(other, next)| self.succeeds(next, other, file, folder));
+            let text = format!("{} ({folder}): {text}", name_of(file));
             let short = store::short_fingerprint(file);
             match (has_successor, file.not_after < self.now) {
                 (false, _) => self.add(subject, grade, text, "ask the partner for its next certificate"),
@@ -335,6 +331,16 @@ impl Check<'_> {
                 (true, false) => {}
             }
         }
+    }
+
+    /// Whether a certificate does all that another one in `folder` does, and will go on doing it.
+    fn succeeds(&self, next: &CertificateFile, other: &str, file: &CertificateFile, folder: &str) -> bool {
+        let lies_right = other == folder || (other == SHARED_FOLDER && folder != AUTHORITY_FOLDER);
+        let details = CertificateDetails::of(next);
+        let purpose = Purpose::ALL.into_iter().find(|purpose| purpose.as_str() == folder);
+        let fits = purpose.is_none_or(|purpose| details.unfit_for(purpose).is_none());
+        let is_of_rsa = next.rsa.is_some() || file.rsa.is_none();
+        lies_right && fits && is_of_rsa && self.validity(next).0 == Grade::Ok
     }
 }
 

@@ -91,6 +91,11 @@ impl Description {
         self.details.unfit_for(purpose)
     }
 
+    /// Its first day.
+    pub fn from(&self) -> String {
+        utc_date(self.validity.0)
+    }
+
     /// Its last day.
     pub fn until(&self) -> String {
         utc_date(self.validity.1)
@@ -135,7 +140,7 @@ impl Description {
             self.name().to_owned(),
             if self.self_issued { "itself".to_owned() } else { common_name(&self.issuer) },
             shortened(&self.serial),
-            utc_date(self.validity.0),
+            self.from(),
             self.until(),
             if self.state == "valid" { self.days_left.to_string() } else { self.state.to_owned() },
             self.fingerprint.chars().take(SHORT_DIGITS).collect::<String>().to_ascii_lowercase(),

@@ -8,10 +8,10 @@ mod partner;
 use std::fs;
 use std::io::stdin;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use odile_station::StationError;
-use odile_station::keyring::{MakeError, Passphrase, store};
+use odile_station::keyring::{CertificateDetails, CertificateFile, MakeError, Passphrase, store};
 use odile_station::partner::KeySettings;
 
 pub use self::list::{Description, describe_partner, utc_time};
@@ -54,6 +54,21 @@ pub fn passphrase(args: &KeyArgs, settings: &KeySettings) -> Result<Option<Passp
     }
 }
 
+/// Standard input is there once.
+pub fn refuse_shared_input<'a>(
+    args: &KeyArgs,
+    files: impl IntoIterator<Item = &'a PathBuf>,
+) -> Result<(), Failure> {
+    let of_files = files.into_iter().filter(|path| path.as_path() == Path::new("-")).count();
+    let of_passphrase = usize::from(args.passphrase_file.as_deref() == Some(Path::new("-")));
+    if of_files + of_passphrase > 1 {
+        return Err(Failure::usage(
+            "only one thing can be read from standard input; put the others into files",
+        ));
+    }
+    Ok(())
+}
+
 fn read_passphrase(path: &Path) -> Result<Passphrase, Failure> {
     let cannot = |error: std::io::Error| {
         Failure::usage(format!("cannot read a passphrase: {}: {error}", path.display()))
@@ -88,6 +103,11 @@ pub fn locked(path: &Path) -> String {
          --passphrase-file",
         path.display()
     )
+}
+
+/// What people call a certificate: the common name, else the whole subject.
+pub fn name_of(file: &CertificateFile) -> String {
+    CertificateDetails::of(file).common_name.unwrap_or_else(|| file.subject.clone())
 }
 
 /// Now, as certificates count: seconds since 1970.

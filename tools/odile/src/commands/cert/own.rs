@@ -14,7 +14,9 @@ use odile_station::partner::{KeyName, KeySettings, Purpose, StationConfig};
 use serde_json::json;
 
 use super::list::Description;
-use super::{now_seconds, passphrase, read_certificates, refuse_locked, tell_running_station};
+use super::{
+    now_seconds, passphrase, read_certificates, refuse_locked, refuse_shared_input, tell_running_station,
+};
 use crate::cli::{ExportArgs, ImportArgs, KeyPurpose, NewArgs, RequestArgs, SubjectArgs};
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
@@ -139,6 +141,7 @@ pub fn request(context: &Context, args: &RequestArgs) -> Result<Exit, Failure> {
 }
 
 pub fn import(context: &Context, name: &KeyName, args: &ImportArgs) -> Result<Exit, Failure> {
+    refuse_shared_input(&args.key, std::iter::once(&args.first).chain(&args.files))?;
     let station = context.home.load()?.station;
     let folder = context.home.keys();
     let path = store::key_path(&folder, name);
@@ -184,6 +187,9 @@ pub fn import(context: &Context, name: &KeyName, args: &ImportArgs) -> Result<Ex
         if let Some(kept) = &kept {
             output::line(&format!("the old one  {}", kept.display()));
         }
+    }
+    if chain[0].not_before > now {
+        context.note(&format!("odile: the certificate is not valid before {}", description.from()));
     }
     if ignored > 0 {
         let what = in_words(ignored, "certificate");

@@ -11,8 +11,8 @@ use serde_json::json;
 
 use super::list::{Description, utc_date};
 use super::own::read_file;
-use super::{now_seconds, tell_running_station};
-use crate::cli::{ImportArgs, ImportPurpose, RemoveArgs};
+use super::{name_of, now_seconds, refuse_shared_input, tell_running_station};
+use crate::cli::{ImportArgs, ImportPurpose, KeyArgs, RemoveArgs};
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
 use crate::output::{self, Align, Table};
@@ -39,6 +39,7 @@ pub fn import(context: &Context, args: &ImportArgs) -> Result<Exit, Failure> {
             "say whose certificate it is: odile cert import PARTNER {name}, or --own NAME if it is ours"
         )));
     }
+    refuse_shared_input(&KeyArgs::default(), &args.files)?;
     let configuration = context.home.load()?;
     let partner = configuration.partner(&name)?.name.clone();
     let expired = if args.force { Expired::Taken } else { Expired::Refused };
@@ -182,7 +183,7 @@ impl Incoming {
                 if other != partner && certificates.all().any(|(_, known)| known.fingerprint == fingerprint) {
                     self.warnings.push(format!(
                         "{} is a certificate of partner {other}, too: is it the right one?",
-                        file.short_name()
+                        name_of(&file)
                     ));
                 }
             }
@@ -199,7 +200,7 @@ impl Incoming {
         expired: Expired,
         now: u64,
     ) -> Result<(), Failure> {
-        let shown = format!("{}: {}", file.path.display(), file.short_name());
+        let shown = format!("{}: {}", file.path.display(), name_of(file));
         if file.not_after < now && expired == Expired::Refused {
             return Err(Failure::refused(format!(
                 "{shown} expired on {}: ask the partner for a new one (--force with `cert import` takes it nevertheless)",
@@ -220,7 +221,10 @@ impl Incoming {
                 let key = &details.key;
                 self.warnings.push(format!("{shown} has a key of kind {key}: it serves for TLS only"));
             }
-            ImportPurpose::Shared if details.is_authority => {
+            // Many a certificate that signs itself calls itself an authority; this one is nothing else.
+            ImportPurpose::Shared
+                if details.is_authority && details.unfit_for(Purpose::Encryption).is_some() =>
+            {
                 self.warnings.push(format!(
                     "{shown} is an authority, and now trusted as if it were the partner itself: --purpose authority trusts \
                      what it issues, in TLS"
@@ -256,6 +260,11 @@ impl Incoming {
             }
         }
         Ok(written)
+    }
+
+    /// One more thing to tell.
+    pub fn warn(&mut self, text: String) {
+        self.warnings.push(text);
     }
 
     pub fn warnings(&self) -> &[String] {

@@ -20,7 +20,7 @@ use odile_station::keyring::{CertificateDetails, CertificateFile, Keyring, store
 use odile_station::partner::{KeyName, KeySettings, Partner, Purpose, ServiceWish, Usage};
 use odile_station::{Configuration, StationError, free_space};
 
-use super::cert::{now_seconds, own_keys, passphrase, read_certificates, utc_time};
+use super::cert::{now_seconds, own_keys, passphrase, read_certificates, refuse_shared_input, utc_time};
 use crate::access::Standing;
 use crate::cli::{KeyArgs, OpenArgs, SealArgs, Service};
 use crate::context::Context;
@@ -32,6 +32,7 @@ pub fn seal(context: &Context, args: &SealArgs) -> Result<Exit, Failure> {
     if args.to == Path::new("-") && stdout().is_terminal() {
         return Err(Failure::usage("an envelope is not for a terminal: say with --to where it goes"));
     }
+    refuse_shared_input(&args.key, [&args.file])?;
     let interrupt = Interrupt::catch()?;
     let terms = seal_terms(context, args)?;
     let (mut source, source_bytes) = sized_source(&args.file)?;
@@ -50,6 +51,7 @@ pub fn seal(context: &Context, args: &SealArgs) -> Result<Exit, Failure> {
 }
 
 pub fn open(context: &Context, args: &OpenArgs) -> Result<Exit, Failure> {
+    refuse_shared_input(&args.key, std::iter::once(&args.file).chain(&args.signer))?;
     let interrupt = Interrupt::catch()?;
     let configuration = configuration(context)?;
     let partner = match (&args.from, &configuration) {
@@ -57,11 +59,10 @@ pub fn open(context: &Context, args: &OpenArgs) -> Result<Exit, Failure> {
         (Some(_), None) => return Err(StationError::NoStation { path: context.home.root().into() }.into()),
         (None, _) => None,
     };
-    let key = KeyArgs { passphrase_file: args.passphrase_file.clone() };
     let settings = configuration.as_ref().map_or_else(KeySettings::default, |all| all.station.keys.clone());
     // A file that is only signed can be opened without any key.
     let ours = match &configuration {
-        Some(_) => identities(context, &key, &settings, Purpose::Encryption),
+        Some(_) => identities(context, &args.key, &settings, Purpose::Encryption),
         None => Ok(Vec::new()),
     };
     let suite = args.suite.or(partner.as_ref().map(|partner| partner.send.suite)).unwrap_or(Suite::S04);
@@ -153,14 +154,13 @@ fn seal_terms(context: &Context, args: &SealArgs) -> Result<SealTerms, Failure> 
 fn signer(context: &Context, args: &SealArgs) -> Result<Arc<Identity>, Failure> {
     let settings = context.home.load()?.station.keys;
     let name = settings.name(Purpose::Signing);
-    let key = KeyArgs { passphrase_file: args.passphrase_file.clone() };
     let path = store::certificate_path(&context.home.keys(), name);
     if !path.exists() {
         return Err(Failure::usage(format!(
             "we have no key {name} with a certificate to sign with: `odile cert new {name}` makes one"
         )));
     }
-    let identities = identities(context, &key, &settings, Purpose::Signing)?;
+    let identities = identities(context, &args.key, &settings, Purpose::Signing)?;
     identities.into_iter().next().ok_or_else(|| Failure::refused(format!("the key {name} cannot be used")))
 }
 
@@ -422,7 +422,11 @@ fn what_next(error: &OpenError) -> &'static str {
         }
         OpenError::ServiceMissing(_) => "leave --expect out to open it as it is",
         OpenError::Limit(_) => "make room where it is to go",
-        OpenError::Decrypt | OpenError::Malformed(_) | OpenError::Truncated | OpenError::Decompress(_) => {
+        OpenError::Decrypt => {
+            "see whether it arrived whole and was encrypted for our certificate (`odile cert list`), and ask the sender to \
+             send it again"
+        }
+        OpenError::Malformed(_) | OpenError::Truncated | OpenError::Decompress(_) => {
             "see whether it arrived whole, and ask the sender to send it again"
         }
         _ => "ask the sender how it was made",
