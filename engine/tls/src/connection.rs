@@ -10,6 +10,7 @@ use rustls::pki_types::{CertificateDer, IpAddr, ServerName};
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{
     AppDataRecord, ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus,
+    WriteTraffic,
 };
 use rustls::{ClientConfig, ServerConfig};
 
@@ -18,8 +19,11 @@ use crate::error::TlsError;
 /// One TLS connection, of either side.
 pub struct Tls {
     side: Side,
-    /// The beginning of a record whose rest has not come yet.
-    partial: Vec<u8>,
+    /// What rustls has seen and not discarded: the beginning of a record, or fragments of a handshake message. It
+    /// keeps positions in it, and must be shown it at every call.
+    pending: Vec<u8>,
+    /// Content that came to light while something was sealed.
+    stray: Vec<u8>,
 }
 
 enum Side {
@@ -46,13 +50,13 @@ impl Tls {
             }
         };
         let connection = UnbufferedClientConnection::new(config, name)?;
-        Ok(Self { side: Side::Client(connection), partial: Vec::new() })
+        Ok(Self { side: Side::Client(connection), pending: Vec::new(), stray: Vec::new() })
     }
 
     /// A connection that was opened to us.
     pub fn server(config: Arc<ServerConfig>) -> Result<Self, TlsError> {
         let connection = UnbufferedServerConnection::new(config)?;
-        Ok(Self { side: Side::Server(connection), partial: Vec::new() })
+        Ok(Self { side: Side::Server(connection), pending: Vec::new(), stray: Vec::new() })
     }
 
     /// True until both sides may send content.
@@ -90,33 +94,56 @@ impl Tls {
         content: &mut Vec<u8>,
         send: &mut Vec<u8>,
     ) -> Result<Received, TlsError> {
+        content.append(&mut self.stray);
         let mut received = Received::Open;
-        // First what began in an earlier call, a record at a time.
-        while !self.partial.is_empty() && !input.is_empty() && received == Received::Open {
-            let (head, rest) = input.split_at_mut(missing_octets(&self.partial).min(input.len()));
-            self.partial.extend_from_slice(head);
-            input = rest;
-            if is_whole(&self.partial) {
-                let mut records = std::mem::take(&mut self.partial);
-                let (used, state) = self.side.process(&mut records, content, send)?;
+        let mut is_first = true;
+        while received == Received::Open && (is_first || !input.is_empty()) {
+            is_first = false;
+            if self.pending.is_empty() {
+                // In place: what is whole is not copied before it is decrypted.
+                let (used, state) = self.side.process(input, content, send)?;
                 received = state;
-                // A handshake message may need more records than are there: rustls wants to see them again.
-                records.drain(..used.min(records.len()));
-                self.partial = records;
+                self.pending.extend_from_slice(input.get(used..).unwrap_or_default());
+                break;
             }
+            // The rest of one record, if that is what is missing; then whole ones are read in place again.
+            let count = missing_octets(&self.pending).unwrap_or(input.len()).min(input.len());
+            let (head, rest) = input.split_at_mut(count);
+            self.pending.extend_from_slice(head);
+            input = rest;
+            received = self.process_pending(content, send)?;
         }
-        if self.partial.is_empty() && received == Received::Open {
-            let (used, state) = self.side.process(input, content, send)?;
-            received = state;
-            self.partial.extend_from_slice(input.get(used..).unwrap_or_default());
+        if self.pending.len() > PENDING_BYTES_MAX {
+            return Err(TlsError::Protocol(rustls::Error::General(
+                "the peer's handshake message has more pieces than any that is honest".to_owned(),
+            )));
         }
         Ok(received)
+    }
+
+    fn process_pending(&mut self, content: &mut Vec<u8>, send: &mut Vec<u8>) -> Result<Received, TlsError> {
+        let (used, state) = self.side.process(&mut self.pending, content, send)?;
+        self.pending.drain(..used.min(self.pending.len()));
+        Ok(state)
     }
 
     /// Encrypts `content` into records at the front of `out`, which must have room for [`Tls::sealed_bytes`].
     /// Gives the octets written.
     pub fn seal(&mut self, content: &[u8], out: &mut [u8]) -> Result<usize, TlsError> {
-        self.side.seal(content, out)
+        let mut written = 0;
+        // A key update that is due comes out as a record of its own first.
+        let mut update = Vec::new();
+        let mut stray = std::mem::take(&mut self.stray);
+        let processed = self.process_pending(&mut stray, &mut update);
+        self.stray = stray;
+        processed?;
+        let room = out.get_mut(..update.len()).ok_or_else(too_small)?;
+        room.copy_from_slice(&update);
+        written += update.len();
+        let rest = out.get_mut(written..).unwrap_or_default();
+        let (used, sealed) = self.side.seal(&mut self.pending, content, rest)?;
+        self.pending.drain(..used.min(self.pending.len()));
+        Ok(written + sealed)
     }
 
     /// The most octets that so much content can become.
@@ -126,35 +153,28 @@ impl Tls {
 
     /// Says that nothing more comes: appends the alert to `send`.
     pub fn close(&mut self, send: &mut Vec<u8>) {
-        self.side.close(send);
+        // Before the end of a handshake there is nothing to close.
+        let mut alert = [0; CLOSE_BYTES];
+        if let Ok((used, Some(count))) = self.side.close(&mut self.pending, &mut alert) {
+            self.pending.drain(..used.min(self.pending.len()));
+            send.extend_from_slice(alert.get(..count).unwrap_or_default());
+        }
     }
 }
 
-/// Octets that the last record still needs: to know its length, or to be whole. If it is whole, those of the next
-/// one's header.
-fn missing_octets(records: &[u8]) -> usize {
-    let mut rest = records;
-    while let [_, _, _, high, low, body @ ..] = rest {
-        let length = usize::from(u16::from_be_bytes([*high, *low]));
-        match body.get(length..) {
-            Some(next) => rest = next,
-            None => return length - body.len(),
+/// Octets that the first record still needs, to know its length or to be whole. None if it is whole, or if this is no
+/// beginning of a record: then it is something that rustls keeps. A mistake here costs a copy and nothing else.
+fn missing_octets(pending: &[u8]) -> Option<usize> {
+    match pending {
+        [kind, rest @ ..] if !(20..=23).contains(kind) || rest.first().is_some_and(|major| *major != 3) => {
+            None
         }
-    }
-    HEADER_BYTES - rest.len()
-}
-
-/// True if there are whole records only.
-fn is_whole(records: &[u8]) -> bool {
-    let mut rest = records;
-    while let [_, _, _, high, low, body @ ..] = rest {
-        let length = usize::from(u16::from_be_bytes([*high, *low]));
-        match body.get(length..) {
-            Some(next) => rest = next,
-            None => return false,
+        [_, _, _, high, low, body @ ..] => {
+            let length = usize::from(u16::from_be_bytes([*high, *low]));
+            length.checked_sub(body.len()).filter(|missing| *missing > 0)
         }
+        _ => HEADER_BYTES.checked_sub(pending.len()),
     }
-    rest.is_empty()
 }
 
 macro_rules! process {
@@ -226,13 +246,16 @@ macro_rules! drain_alerts {
     };
 }
 
+/// Does something with a connection that may write. Gives the octets of `pending` to be discarded, and what came of it;
+/// nothing if it may not write now.
 macro_rules! with_traffic {
-    ($connection:expr, $write:expr) => {
-        match $connection.process_tls_records(&mut []).state? {
-            ConnectionState::WriteTraffic(mut traffic) => Some($write(&mut traffic)),
-            _ => None,
+    ($connection:expr, $pending:expr, $write:expr) => {{
+        let UnbufferedStatus { discard, state, .. } = $connection.process_tls_records($pending);
+        match state? {
+            ConnectionState::WriteTraffic(mut traffic) => (discard, Some($write(&mut traffic))),
+            _ => (discard, None),
         }
-    };
+    }};
 }
 
 impl Side {
@@ -249,53 +272,43 @@ impl Side {
         }
     }
 
-    fn seal(&mut self, content: &[u8], out: &mut [u8]) -> Result<usize, TlsError> {
-        let mut written = 0;
-        // A key update that is due comes out as a record of its own first.
-        let mut update = Vec::new();
-        self.process(&mut [], &mut Vec::new(), &mut update)?;
-        let room = out.get_mut(..update.len()).ok_or_else(too_small)?;
-        room.copy_from_slice(&update);
-        written += update.len();
-        let rest = out.get_mut(written..).unwrap_or_default();
-        let sealed = match self {
+    /// Gives the octets of `pending` to be discarded, and those written.
+    fn seal(
+        &mut self,
+        pending: &mut [u8],
+        content: &[u8],
+        out: &mut [u8],
+    ) -> Result<(usize, usize), TlsError> {
+        let (used, sealed) = match self {
             Self::Client(connection) => {
-                with_traffic!(connection, |traffic: &mut rustls::unbuffered::WriteTraffic<'_, _>| traffic
-                    .encrypt(content, rest))
+                with_traffic!(connection, pending, |traffic: &mut WriteTraffic<'_, _>| traffic
+                    .encrypt(content, out))
             }
             Self::Server(connection) => {
-                with_traffic!(connection, |traffic: &mut rustls::unbuffered::WriteTraffic<'_, _>| traffic
-                    .encrypt(content, rest))
+                with_traffic!(connection, pending, |traffic: &mut WriteTraffic<'_, _>| traffic
+                    .encrypt(content, out))
             }
         };
         match sealed {
-            Some(Ok(count)) => Ok(written + count),
+            Some(Ok(count)) => Ok((used, count)),
             Some(Err(EncryptError::InsufficientSize(_))) => Err(too_small()),
             Some(Err(EncryptError::EncryptExhausted)) => Err(TlsError::Protocol(rustls::Error::EncryptError)),
             None => Err(TlsError::Protocol(rustls::Error::HandshakeNotComplete)),
         }
     }
 
-    fn close(&mut self, send: &mut Vec<u8>) {
-        let mut alert = [0; CLOSE_BYTES];
-        let closed = || -> Result<Option<usize>, TlsError> {
-            let count = match self {
-                Self::Client(connection) => {
-                    with_traffic!(connection, |traffic: &mut rustls::unbuffered::WriteTraffic<'_, _>| traffic
-                        .queue_close_notify(&mut alert))
-                }
-                Self::Server(connection) => {
-                    with_traffic!(connection, |traffic: &mut rustls::unbuffered::WriteTraffic<'_, _>| traffic
-                        .queue_close_notify(&mut alert))
-                }
-            };
-            Ok(count.and_then(Result::ok))
+    fn close(&mut self, pending: &mut [u8], alert: &mut [u8]) -> Result<(usize, Option<usize>), TlsError> {
+        let (used, closed) = match self {
+            Self::Client(connection) => {
+                with_traffic!(connection, pending, |traffic: &mut WriteTraffic<'_, _>| traffic
+                    .queue_close_notify(alert))
+            }
+            Self::Server(connection) => {
+                with_traffic!(connection, pending, |traffic: &mut WriteTraffic<'_, _>| traffic
+                    .queue_close_notify(alert))
+            }
         };
-        let mut closed = closed;
-        // Before the end of a handshake there is nothing to close.
-        if let Ok(Some(count)) = closed() {
-            send.extend_from_slice(alert.get(..count).unwrap_or_default());
-        }
+        Ok((used, closed.and_then(Result::ok)))
     }
 }
 
@@ -327,5 +340,8 @@ const FRAGMENT_BYTES: usize = 16_384;
 /// Header, nonce (TLS 1.2), content type (TLS 1.3) and tag.
 const RECORD_OVERHEAD_BYTES: usize = 5 + 8 + 1 + 16;
 const KEY_UPDATE_BYTES: usize = 64;
+/// The largest chain of certificates that rustls takes is 64 KiB; what is larger is a message cut into records of
+/// almost nothing.
+const PENDING_BYTES_MAX: usize = 256 * 1024;
 const CLOSE_BYTES: usize = 64;
 const RECORD_BYTES: usize = 4096;

@@ -1,0 +1,145 @@
+//! Handshake messages that are cut, left open or stretched, by a peer that has finished its handshake properly.
+
+use std::sync::Arc;
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use odile_tls::{
+    ClientAuthentication, HostNameCheck, Identity, Policy, Received, Tls, Trust, client_config, server_config,
+};
+use rustls::{ClientConfig, ClientConnection, ConnectionTrafficSecrets};
+
+/// Seals records of a client as it likes, under the keys of a connection.
+struct Forger {
+    key: LessSafeKey,
+    iv: Vec<u8>,
+    number: u64,
+}
+
+impl Forger {
+    fn new(client: ClientConnection) -> Self {
+        let (number, secrets) = client.dangerous_extract_secrets().expect("they may be extracted").tx;
+        let ConnectionTrafficSecrets::Aes256Gcm { key, iv } = secrets else {
+            unreachable!("AES-256-GCM is first")
+        };
+        let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key.as_ref()).expect("a key"));
+        Self { key, iv: iv.as_ref().to_vec(), number }
+    }
+
+    /// A record of TLS 1.3 whose plaintext ends with its content type, and zeros behind it (RFC 8446 §5.2).
+    fn record(&mut self, plaintext: &[u8]) -> Vec<u8> {
+        let length = u16::try_from(plaintext.len() + 16).expect("a record").to_be_bytes();
+        let header = [23, 3, 3, length[0], length[1]];
+        let mut nonce: [u8; 12] = self.iv.clone().try_into().expect("twelve octets");
+        for (octet, number) in nonce[4..].iter_mut().zip(self.number.to_be_bytes()) {
+            *octet ^= number;
+        }
+        self.number += 1;
+        let mut body = plaintext.to_vec();
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        self.key.seal_in_place_append_tag(nonce, Aad::from(header), &mut body).expect("it can be sealed");
+        [header.to_vec(), body].concat()
+    }
+}
+
+fn issued() -> (Identity, Trust) {
+    let issued = rcgen::generate_simple_self_signed(vec!["a.example".to_owned()]).expect("a certificate");
+    let certificate = issued.cert.der().clone();
+    let identity =
+        Identity::new(vec![certificate.clone()], &issued.signing_key.serialize_der()).expect("a key");
+    (identity, Trust { pinned: vec![certificate], ..Trust::default() })
+}
+
+/// A server of ours, and the configuration of a client of rustls's own.
+fn ends() -> (Tls, ClientConfig) {
+    let (identity, trust) = issued();
+    let server = server_config(&identity, ClientAuthentication::Asked).expect("a server");
+    let policy = Policy::new(trust, HostNameCheck::On).expect("something to trust");
+    let mut client = ClientConfig::clone(&client_config(policy, None).expect("a client"));
+    client.enable_secret_extraction = true;
+    (Tls::server(server).expect("a connection"), client)
+}
+
+/// Carries the handshake to its end, `step` octets at a time towards the server.
+fn shake(server: &mut Tls, client: &mut ClientConnection, step: usize) {
+    let mut content = Vec::new();
+    loop {
+        let (mut out, mut back) = (Vec::new(), Vec::new());
+        while client.wants_write() {
+            client.write_tls(&mut out).expect("into memory");
+        }
+        if out.is_empty() {
+            break;
+        }
+        for chunk in out.chunks_mut(step) {
+            server.receive(chunk, &mut content, &mut back).expect("a valid handshake");
+        }
+        let mut rest = back.as_slice();
+        while !rest.is_empty() {
+            client.read_tls(&mut rest).expect("from memory");
+            client.process_new_packets().expect("a valid handshake");
+        }
+    }
+}
+
+fn forged() -> (Tls, Forger) {
+    let (mut server, config) = ends();
+    let mut client =
+        ClientConnection::new(Arc::new(config), "a.example".try_into().expect("a name")).expect("it");
+    shake(&mut server, &mut client, 10_000);
+    assert!(!server.is_handshaking());
+    (server, Forger::new(client))
+}
+
+#[test]
+fn a_handshake_in_records_of_any_size_read_in_any_pieces_comes_to_its_end() {
+    for fragment in [64, 128, 1024, 4096] {
+        for step in [1, 7, 64, 69, 100, 500, 100_000] {
+            let (mut server, mut config) = ends();
+            config.max_fragment_size = Some(fragment);
+            let name = "a.example".try_into().expect("a name");
+            let mut client = ClientConnection::new(Arc::new(config), name).expect("a client");
+            shake(&mut server, &mut client, step);
+            assert!(!server.is_handshaking(), "records of {fragment}, reads of {step} octets");
+        }
+    }
+}
+
+#[test]
+fn a_message_that_is_left_open_does_not_disturb_what_we_write() {
+    // KeyUpdate without its last octet, then the greeting, the end, and the octet.
+    let (mut server, mut forger) = forged();
+    let (mut content, mut send) = (Vec::new(), Vec::new());
+    let mut open = forger.record(&[24, 0, 0, 1, 22]);
+    assert_eq!(server.receive(&mut open, &mut content, &mut send).unwrap(), Received::Open);
+    let mut sealed = vec![0; Tls::sealed_bytes(19)];
+    assert!(server.seal(b"IODETTE FTP READY \r", &mut sealed).unwrap() > 19);
+    let mut rest = forger.record(&[0, 22]);
+    server.receive(&mut rest, &mut content, &mut send).expect("the message is whole now");
+
+    let (mut server, mut forger) = forged();
+    let mut open = forger.record(&[24, 0, 0, 1, 22]);
+    server.receive(&mut open, &mut content, &mut send).unwrap();
+    send.clear();
+    server.close(&mut send);
+    assert!(content.is_empty());
+}
+
+#[test]
+fn a_message_in_records_of_almost_nothing_is_refused_before_it_costs_much() {
+    let (mut server, mut forger) = forged();
+    let message = [4_u8, 0, 0xFF, 0xFF];
+    let mut sent = 0;
+    for number in 0..1000_usize {
+        // One octet of the message, and as many zeros behind it as a record holds.
+        let mut plaintext = vec![0; 16_000];
+        plaintext[..2].copy_from_slice(&[message.get(number).copied().unwrap_or(0), 22]);
+        let mut record = forger.record(&plaintext);
+        sent += record.len();
+        let (mut content, mut send) = (Vec::new(), Vec::new());
+        if server.receive(&mut record, &mut content, &mut send).is_err() {
+            assert!(sent < 1_000_000, "{sent} octets were taken");
+            return;
+        }
+    }
+    unreachable!("{sent} octets were taken");
+}
