@@ -99,26 +99,41 @@ pub fn message(data: &[u8]) {
     }
 }
 
-/// What was stored: an octet says what it is, then come edits of a valid one, or the octets themselves. It is refused,
-/// or taken up again.
+/// What was stored: two octets say what it is, then come edits of a valid one, or the octets themselves. What was altered
+/// is refused; even if its check is made right again, taking it up does not panic.
 pub fn checkpoint(data: &[u8]) {
     let Some((&[how, which], rest)) = data.split_first_chunk() else { return };
     let sealed = &sealed()[usize::from(which) % sealed().len()];
-    let stored = |valid: &[Vec<u8>]| {
-        if how & 0x80 != 0 {
-            return rest.to_vec();
-        }
-        edited(&valid[usize::from(how >> 2) % valid.len()], rest)
+    let valid = match how & 3 {
+        0 | 1 => &sealed.open_checkpoints,
+        2 => &sealed.seal_checkpoints,
+        _ => &sealed.stored_plan,
     };
-    match how & 3 {
-        0 | 1 => resume_opening(&stored(&sealed.open_checkpoints)),
-        2 => resume_seal(&sealed.plan, &stored(&sealed.seal_checkpoints)),
-        _ => restore_plan(&sealed.plan, &stored(std::slice::from_ref(&sealed.stored_plan))),
+    let valid = &valid[usize::from(how >> 2) % valid.len()];
+    let is_edited = how & 0x80 == 0;
+    let mut octets = if is_edited { edited(valid, rest) } else { rest.to_vec() };
+    if how & 0x40 != 0 {
+        make_check_right(&mut octets);
+    }
+    let is_accepted = match how & 3 {
+        0 | 1 => resume_opening(&octets),
+        2 => resume_seal(&sealed.plan, &octets),
+        _ => restore_plan(&sealed.plan, &octets),
+    };
+    if is_edited && how & 0x40 == 0 {
+        assert_eq!(is_accepted, octets == *valid);
     }
 }
 
-fn resume_opening(octets: &[u8]) {
-    let Ok(checkpoint) = OpenCheckpoint::from_bytes(octets) else { return };
+/// The last eight octets are the first ones of SHA-256 over all before.
+fn make_check_right(octets: &mut [u8]) {
+    if let Some((stored, check)) = octets.split_last_chunk_mut::<8>() {
+        check.copy_from_slice(&HashAlgorithm::Sha256.hash(stored).as_bytes()[..8]);
+    }
+}
+
+fn resume_opening(octets: &[u8]) -> bool {
+    let Ok(checkpoint) = OpenCheckpoint::from_bytes(octets) else { return false };
     let declared = (0..8).map(|bits| Declared::Services(services(bits))).chain([Declared::AsFound]);
     for declared in declared {
         let terms = terms(declared);
@@ -127,21 +142,26 @@ fn resume_opening(octets: &[u8]) {
             let _ = Opener::resume(Arc::new(terms), &checkpoint);
         }
     }
+    true
 }
 
-fn resume_seal(plan: &Arc<SealPlan>, octets: &[u8]) {
-    let Ok(checkpoint) = SealCheckpoint::from_bytes(octets) else { return };
+fn resume_seal(plan: &Arc<SealPlan>, octets: &[u8]) -> bool {
+    let Ok(checkpoint) = SealCheckpoint::from_bytes(octets) else { return false };
     let _ = Sealer::resume(plan.clone(), Some(keys().identity.key()), &checkpoint);
+    true
 }
 
-fn restore_plan(plan: &SealPlan, octets: &[u8]) {
+fn restore_plan(plan: &SealPlan, octets: &[u8]) -> bool {
+    let mut is_accepted = false;
     let key_of_3des = ContentKey::from_bytes(b"\x01\x23\x45\x67\x89\xAB\xCD\xEF8 other octets of a key");
     for key in [None, plan.content_key().cloned(), Some(key_of_3des)] {
         let Ok(plan) = SealPlan::from_bytes(octets, key) else { continue };
         let again =
             plan.to_bytes().ok().map(|octets| SealPlan::from_bytes(&octets, plan.content_key().cloned()));
         assert_eq!(again, Some(Ok(plan.clone())));
+        is_accepted = true;
     }
+    is_accepted
 }
 
 /// How a stream is given and its content taken.
@@ -317,7 +337,8 @@ fn terms(declared: Declared) -> OpenTerms {
 /// A valid stream, and what is stored while it is made and read.
 struct Sealed {
     plan: Arc<SealPlan>,
-    stored_plan: Vec<u8>,
+    /// One.
+    stored_plan: Vec<Vec<u8>>,
     source: Vec<u8>,
     stream: Vec<u8>,
     seal_checkpoints: Vec<Vec<u8>>,
@@ -355,7 +376,7 @@ impl Sealed {
         let readings =
             (0..stream.len() / 97).step_by(3).map(|step| Reading::of(&terms, &stream, steps(step)));
         let open_checkpoints = readings.filter_map(|reading| Some(reading.checkpoint?.octets)).collect();
-        let stored_plan = plan.to_bytes().expect("it can be stored");
+        let stored_plan = vec![plan.to_bytes().expect("it can be stored")];
         Self { plan, stored_plan, source, stream, seal_checkpoints, open_checkpoints }
     }
 }

@@ -127,6 +127,16 @@ impl Peer {
         self.line.write_all(octets).and_then(|()| self.line.flush()).is_ok()
     }
 
+    /// Goes on with new traffic keys (TLS 1.3).
+    pub fn refresh_keys(&mut self) {
+        self.line.refresh_keys();
+    }
+
+    /// Sends octets under TLS: no records, or other ones.
+    pub fn send_beneath(&mut self, octets: &[u8]) {
+        self.line.socket().write_all(octets).expect("the station reads");
+    }
+
     /// Sends a command.
     pub fn send(&mut self, command: Command) {
         let octets = self.encoded(&command);
@@ -168,7 +178,13 @@ impl Peer {
         match self.line.read_exact(buffer) {
             Ok(()) => true,
             Err(error) => {
-                let closed = [ErrorKind::UnexpectedEof, ErrorKind::ConnectionReset, ErrorKind::BrokenPipe];
+                let closed = [
+                    ErrorKind::UnexpectedEof,
+                    ErrorKind::ConnectionReset,
+                    ErrorKind::BrokenPipe,
+                    // An alert of TLS.
+                    ErrorKind::InvalidData,
+                ];
                 assert!(closed.contains(&error.kind()), "waited for the station: {error}");
                 false
             }
@@ -299,6 +315,11 @@ impl Peer {
 
     /// Reads Data Exchange Buffers up to EFID, renewing the credit.
     pub fn take_data(&mut self) -> Vec<u8> {
+        self.take_to_end().0
+    }
+
+    /// The same, and EFID.
+    pub fn take_to_end(&mut self) -> (Vec<u8>, EndFile) {
         let (mut content, mut left) = (Vec::new(), self.credit);
         loop {
             match self.read() {
@@ -312,7 +333,7 @@ impl Peer {
                 }
                 Said::Command(Command::EndFile(end)) => {
                     assert_eq!(end.unit_count, content.len() as u64);
-                    return content;
+                    return (content, end);
                 }
                 other => unreachable!("DATA or EFID was expected, not {other:?}"),
             }
@@ -339,7 +360,7 @@ impl Peer {
     /// From the turn on: gives it up, takes the receipts that come, and ends the session normally. Gives the files
     /// whose receipts came.
     pub fn finish(self) -> Vec<FileId> {
-        self.finish_with_receipts().positive.iter().map(|eerp| eerp.file()).collect()
+        self.finish_with_receipts().positive.iter().map(EndToEndResponse::file).collect()
     }
 
     /// The same; gives the receipts.

@@ -11,8 +11,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{
-    ClientConfig, ClientConnection, DigitallySignedStruct, DistinguishedName, Error, ServerConfig,
-    ServerConnection, SignatureScheme, StreamOwned, SupportedProtocolVersion,
+    ClientConfig, ClientConnection, ConnectionCommon, DigitallySignedStruct, DistinguishedName, Error,
+    ServerConfig, ServerConnection, SignatureScheme, StreamOwned, SupportedProtocolVersion,
 };
 
 use crate::pki::Issued;
@@ -36,6 +36,8 @@ pub struct TlsManners<'a> {
     pub versions: &'static [&'static SupportedProtocolVersion],
     /// Whether, being called, it asks for a certificate.
     pub asks: bool,
+    /// What it says together with the end of the handshake.
+    pub first_words: &'a [u8],
 }
 
 impl<'a> TlsManners<'a> {
@@ -46,7 +48,7 @@ impl<'a> TlsManners<'a> {
 
     /// It shows nothing.
     pub const fn stranger() -> Self {
-        Self { shows: None, versions: rustls::ALL_VERSIONS, asks: false }
+        Self { shows: None, versions: rustls::ALL_VERSIONS, asks: false, first_words: b"" }
     }
 }
 
@@ -65,9 +67,7 @@ impl Line {
         };
         let name = ServerName::try_from("localhost").expect("a name");
         let mut connection = ClientConnection::new(Arc::new(config), name).expect("a configuration");
-        while connection.is_handshaking() {
-            connection.complete_io(&mut stream)?;
-        }
+        shake(&mut connection, &mut stream, manners.first_words)?;
         Ok(Self::Caller(Box::new(StreamOwned::new(connection, stream))))
     }
 
@@ -84,9 +84,7 @@ impl Line {
         let shown = manners.shows.expect("who is called shows a certificate");
         let config = builder.with_single_cert(chain(shown), key(shown)).expect("a key");
         let mut connection = ServerConnection::new(Arc::new(config)).expect("a configuration");
-        while connection.is_handshaking() {
-            connection.complete_io(&mut stream)?;
-        }
+        shake(&mut connection, &mut stream, manners.first_words)?;
         Ok(Self::Called(Box::new(StreamOwned::new(connection, stream))))
     }
 
@@ -96,6 +94,15 @@ impl Line {
             Self::Plain(stream) => stream,
             Self::Caller(line) => &line.sock,
             Self::Called(line) => &line.sock,
+        }
+    }
+
+    /// Goes on with new traffic keys (TLS 1.3).
+    pub fn refresh_keys(&mut self) {
+        match self {
+            Self::Plain(_) => {}
+            Self::Caller(line) => line.conn.refresh_traffic_keys().expect("TLS 1.3"),
+            Self::Called(line) => line.conn.refresh_traffic_keys().expect("TLS 1.3"),
         }
     }
 
@@ -133,6 +140,36 @@ impl Write for Line {
             Self::Plain(stream) => stream.flush(),
             Self::Caller(line) => line.flush(),
             Self::Called(line) => line.flush(),
+        }
+    }
+}
+
+/// Shakes hands. The first words leave together with the last octets of the handshake, if these are ours.
+fn shake<T>(
+    connection: &mut ConnectionCommon<T>,
+    stream: &mut TcpStream,
+    first_words: &[u8],
+) -> io::Result<()> {
+    loop {
+        let is_done = !connection.is_handshaking();
+        if is_done {
+            connection.writer().write_all(first_words)?;
+        }
+        let mut records = Vec::new();
+        while connection.wants_write() {
+            connection.write_tls(&mut records)?;
+        }
+        stream.write_all(&records)?;
+        if is_done {
+            return Ok(());
+        }
+        if connection.read_tls(stream)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if let Err(error) = connection.process_new_packets() {
+            // The alert tells the station why.
+            let _ = connection.write_tls(stream);
+            return Err(io::Error::other(error));
         }
     }
 }

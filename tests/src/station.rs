@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use odile_station::{Calls, Event, Handle, Home, Listen, Options, SendRequest, Station};
+use odile_station::{
+    Calls, Event, Handle, Home, Listen, Options, SendRequest, SessionEnd, Station, StationError,
+};
 use tempfile::TempDir;
 
 use crate::pki::issued;
@@ -43,6 +45,17 @@ impl Events {
             }
             let left = deadline.saturating_duration_since(Instant::now());
             assert!(!left.is_zero(), "waited for {what}; events: {events:#?}");
+            events = self.inner.1.wait_timeout(events, left).expect("no test thread panics with the lock").0;
+        }
+    }
+
+    /// Waits until so many events are as wanted.
+    pub fn wait_for_many(&self, count: usize, what: &str, wanted: impl Fn(&Event) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        let mut events = self.inner.0.lock().expect("no test thread panics with the lock");
+        while events.iter().filter(|event| wanted(event)).count() < count {
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "waited for {count} of {what}; events: {events:#?}");
             events = self.inner.1.wait_timeout(events, left).expect("no test thread panics with the lock").0;
         }
     }
@@ -90,7 +103,8 @@ impl TestStation {
         self.handle().tls_address().expect("it listens")
     }
 
-    fn start_at(&mut self, options: Options, listen: Listen) {
+    /// Starts it, listening there.
+    pub fn start_at(&mut self, options: Options, listen: Listen) {
         let events = self.events.clone();
         let sink = Arc::new(move |event: &Event| events.push(event.clone()));
         let station =
@@ -131,6 +145,24 @@ impl TestStation {
         format!("S{}", outbound.id)
     }
 
+    /// Calls a partner, as soon as no other call to it is under way, and waits for the end of the session.
+    pub fn call(&self, partner: &str) -> SessionEnd {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.handle().call(partner) {
+                Ok(end) => return end,
+                Err(StationError::CannotSend(text)) if text.ends_with("is being called already") => {}
+                Err(error) => unreachable!("{partner} cannot be called: {error}"),
+            }
+            assert!(
+                Instant::now() < deadline,
+                "{partner} is being called for ever: {:#?}",
+                self.events.all()
+            );
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
     /// Waits until a transfer is in this state.
     pub fn wait_state(&self, transfer: &str, state: &str) {
         let transfer = transfer.parse().expect("a transfer number");
@@ -142,6 +174,21 @@ impl TestStation {
             }
             let events = self.events.all();
             assert!(Instant::now() < deadline, "{transfer} is {now} ({detail}), not {state}: {events:#?}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Waits until a transfer has something to say of its state.
+    pub fn wait_detail(&self, transfer: &str, wanted: &str) {
+        let transfer = transfer.parse().expect("a transfer number");
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let (state, detail, _) = self.handle().state(transfer).expect("the transfer is known");
+            if detail.contains(wanted) {
+                return;
+            }
+            let events = self.events.all();
+            assert!(Instant::now() < deadline, "{transfer} is {state} ({detail}), not {wanted}: {events:#?}");
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -184,15 +231,31 @@ pub fn pair_with(terms: &str, ours: Options, theirs: Options) -> (TestStation, T
 /// The same over TLS: each has a key, and the other's certificate for everything. `ours` and `theirs` are more text
 /// for the partner files of the first and of the second.
 pub fn secure_pair(ours: &str, theirs: &str) -> (TestStation, TestStation) {
-    let (mut alpha, mut beta) = (TestStation::new("O0013ALPHA"), TestStation::new("O0013BETA"));
+    let (alpha, beta) = equipped_pair();
+    joined(alpha, beta, ours, theirs)
+}
+
+/// Two stations, each with a key and the other's certificate for everything; not started.
+pub fn equipped_pair() -> (TestStation, TestStation) {
+    let (alpha, beta) = (TestStation::new("O0013ALPHA"), TestStation::new("O0013BETA"));
     alpha.give_key(&issued("alpha"));
+    alpha.give_certificate("beta", "shared", &issued("beta"));
     beta.give_key(&issued("beta"));
-    beta.add_partner("alpha", &format!("code = \"O0013ALPHA\"\ntransport = \"tls\"\n{theirs}"));
     beta.give_certificate("alpha", "shared", &issued("alpha"));
+    (alpha, beta)
+}
+
+/// Makes them partners over TLS and starts them; the first one calls the second, which has no address for it.
+pub fn joined(
+    mut alpha: TestStation,
+    mut beta: TestStation,
+    ours: &str,
+    theirs: &str,
+) -> (TestStation, TestStation) {
+    beta.add_partner("alpha", &format!("code = \"O0013ALPHA\"\ntransport = \"tls\"\n{theirs}"));
     let address = beta.start_secure(options());
     let partner = format!("code = \"O0013BETA\"\naddress = \"{address}\"\ntransport = \"tls\"\n{ours}");
     alpha.add_partner("beta", &partner);
-    alpha.give_certificate("beta", "shared", &issued("beta"));
     alpha.start_secure(options());
     (alpha, beta)
 }

@@ -9,7 +9,7 @@ use odile_tests::{fuzz, fuzz_envelope};
 
 const RUNS: u64 = 30_000;
 /// Each run does some operations with RSA keys.
-const RUNS_WITH_KEYS: u64 = 3_000;
+const RUNS_WITH_KEYS: u64 = 2_000;
 
 #[test]
 fn mutated_commands_keep_their_invariants() {

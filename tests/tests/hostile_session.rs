@@ -1,11 +1,14 @@
 //! Valid commands in an order of chance, cut at places of chance: the station answers or closes, whatever comes.
 
 use odile_station::Event;
+use odile_station::envelope::{Services, Suite};
+use odile_tests::envelope::Sealing;
 use odile_tests::peer::{Peer, code, framed, sfid, ssid, subrecords};
+use odile_tests::pki::issued;
 use odile_tests::scene::Scene;
 use odile_wire::command::{
     AuthenticationChallenge, AuthenticationResponse, ChangeDirection, EndFile, EndFileNegativeAnswer,
-    EndFilePositiveAnswer, EndSession, EndToEndResponse, NegativeEndResponse, ReadyToReceive,
+    EndFilePositiveAnswer, EndSession, EndToEndResponse, NegativeEndResponse, ReadyToReceive, Security,
     SecurityChangeDirection, SetCredit, StartFileNegativeAnswer, StartFilePositiveAnswer, StartSession,
     StartSessionReady,
 };
@@ -148,4 +151,60 @@ fn many_hostile_sessions_at_once_harm_nobody() {
         }
     });
     scene.assert_unharmed(received(&scene));
+}
+
+/// A file with services of chance, in an envelope that may be the right one, and may be whole.
+fn secured_utterance(chance: &mut Chance, peer: &Peer, envelopes: &[Vec<u8>]) -> Vec<u8> {
+    let mut file = sfid("CHANCE", 5);
+    file.security = Security::from_code(u8::try_from(chance.below(5)).expect("small"));
+    file.cipher_suite = u8::try_from(chance.below(12)).expect("small");
+    file.compression = u8::try_from(chance.below(3)).expect("small");
+    file.envelope = u8::try_from(chance.below(2)).expect("small");
+    file.signed_response = chance.yes();
+    let mut content = envelopes[chance.below(envelopes.len())].clone();
+    if chance.yes() {
+        let at = chance.below(content.len());
+        content[at] ^= 1 << chance.below(8);
+    }
+    if chance.below(4) == 0 {
+        content.truncate(chance.below(content.len()));
+    }
+    let mut octets = peer.encoded(&Command::StartFile(Box::new(file)));
+    // Within the credit.
+    for piece in content.chunks(900).take(3) {
+        octets.extend(framed(b'D', &subrecords(piece)));
+    }
+    let unit_count = content.chunks(900).take(3).map(<[u8]>::len).sum::<usize>() as u64;
+    octets.extend(peer.encoded(&Command::EndFile(EndFile { record_count: 0, unit_count })));
+    octets
+}
+
+#[test]
+fn a_caller_that_announces_and_seals_anything_harms_nobody() {
+    let (peer_key, station_key) = (issued("peer"), issued("station"));
+    let envelopes: Vec<_> = Services::combinations()
+        .flat_map(|services| {
+            [Suite::S01, Suite::S04, Suite::S06]
+                .map(|suite| Sealing::new(&peer_key, &station_key).suite(suite).seal(services, b"hello"))
+        })
+        .collect();
+    for refuse_with in ["efna", "nerp"] {
+        let scene =
+            Scene::secured(&format!("[receive]\nrefuse_with = \"{refuse_with}\"\noctets_max = 2000\n"));
+        for seed in 300..330 {
+            println!("seed {seed}");
+            let mut chance = Chance::new(seed);
+            let mut peer = Peer::open(scene.address);
+            // Answers are not waited for: after a refusal, what follows is a protocol violation.
+            for _ in 0..=chance.below(3) {
+                let octets = secured_utterance(&mut chance, &peer, &envelopes);
+                if !peer.try_raw(&octets) {
+                    break;
+                }
+            }
+            peer.hang_up();
+            peer.read_to_end();
+        }
+        scene.assert_unharmed(received(&scene));
+    }
 }

@@ -62,8 +62,10 @@ pub struct Verified {
     pub signer: Certificate,
     /// When the signer says that he signed, in seconds since 1970.
     pub signing_time: Option<u64>,
-    /// The hash function.
+    /// The hash function over the content.
     pub hash: HashAlgorithm,
+    /// The hash function under the signature; the same, if nobody plays tricks.
+    pub signed_hash: HashAlgorithm,
     /// The padding.
     pub scheme: SignatureScheme,
     /// What was wrong with the other signers.

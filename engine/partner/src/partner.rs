@@ -11,6 +11,7 @@ use crate::file_terms::{ReceiveSettings, ReceiveTerms, SendSettings, SendTerms};
 use crate::session_terms::{SessionSettings, SessionTerms};
 use crate::station::StationConfig;
 use crate::tls_terms::{TlsSettings, TlsTerms, Transport};
+use crate::usage::Usage;
 use crate::value::{Address, Code, Host, Secret};
 
 /// A partner's name on this station: the name of its file and of its folders. Letters, digits, `-`, `_`, `.`.
@@ -89,6 +90,12 @@ impl Partner {
         let session = parsed.session.or(&station.session);
         session.terms().map_err(wrong)?;
         let transport = parsed.transport.unwrap_or(Transport::Plain);
+        let wants_certificates = parsed.tls.inbound_client_certificate == Some(Usage::Required);
+        if transport == Transport::Plain && wants_certificates {
+            return Err(wrong(
+                "[tls] inbound_client_certificate = \"required\" needs transport = \"tls\"".into(),
+            ));
+        }
         let receive = parsed.receive.or(&station.receive).terms().map_err(wrong)?;
         let code = parsed.code.0;
         let stations: Vec<_> = match parsed.stations {

@@ -205,12 +205,12 @@ impl Task {
     }
 
     async fn open(mut self, opener: Box<Opener>) -> (PartFile, Result<Verdict, Refused>) {
-        let mut opening = Opening { opener: Some(opener), room: None };
+        let mut opening = Opening { opener: Some(opener), room: None, is_refused: false };
         let mut outcome = Ok(());
         while let Some((mut block, length)) = self.from_link.recv().await {
             if outcome.is_ok() {
                 (outcome, block) = opening.push(block, length, &mut self.part, &self.workers).await;
-                self.failed.set(outcome.is_err() || self.part.has_failed());
+                self.failed.set(outcome.is_err() || opening.is_refused || self.part.has_failed());
             }
             let _ = self.to_link.try_send(block);
         }
@@ -227,6 +227,8 @@ struct Opening {
     /// Away only while it is on a worker.
     opener: Option<Box<Opener>>,
     room: Option<(Block, usize)>,
+    /// It is of no use: what comes is hashed for a negative receipt.
+    is_refused: bool,
 }
 
 /// What travels to a worker and back.
@@ -266,12 +268,8 @@ impl Opening {
             let Some(back) = step.input else { unreachable!("a step gives its input back") };
             input = back;
             at += step.consumed;
-            let refused = step.result.err();
-            let transmitted = transmitted(&step.opener);
+            self.is_refused |= step.result.is_err();
             self.put_back(step.opener, step.output, step.filled, part).await;
-            if let Some(error) = refused {
-                return (Err(unusable(error, transmitted)), input);
-            }
         }
         (Ok(()), input)
     }
@@ -336,8 +334,9 @@ fn step(
                 filled += progress.written;
             }
             Err(error) => {
+                // The opener has taken all of it, and keeps the error for the end.
+                consumed = octets.len();
                 result = Err(error);
-                break;
             }
         }
     }

@@ -1,6 +1,6 @@
 //! What all parts of a station share. None of it is touched per octet.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -34,6 +34,9 @@ pub(crate) struct Shared {
     calling: Mutex<HashSet<PartnerName>>,
     /// Outbound transfers that a person wants to end while they run.
     cancelled: Mutex<HashSet<i64>>,
+    /// Inbound transfers that were of no use, but too long to be read to their end: what their partner is told when it
+    /// offers them again.
+    refused: Mutex<HashMap<i64, &'static str>>,
     sessions: AtomicU64,
 }
 
@@ -72,6 +75,7 @@ impl Shared {
             sink,
             calling: Mutex::default(),
             cancelled: Mutex::default(),
+            refused: Mutex::default(),
             sessions: AtomicU64::new(1),
         }
     }
@@ -104,6 +108,18 @@ impl Shared {
         lock(&self.cancelled).remove(&outbound)
     }
 
+    pub(crate) fn remember_refused(&self, inbound: i64, text: &'static str) {
+        let mut refused = lock(&self.refused);
+        // Whoever never offers them again shall not fill the memory.
+        if refused.len() < REFUSED_MAX {
+            refused.insert(inbound, text);
+        }
+    }
+
+    pub(crate) fn take_refused(&self, inbound: i64) -> Option<&'static str> {
+        lock(&self.refused).remove(&inbound)
+    }
+
     pub(crate) fn is_cancelled(&self, outbound: i64) -> bool {
         lock(&self.cancelled).contains(&outbound)
     }
@@ -119,3 +135,5 @@ impl Drop for Calling {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+const REFUSED_MAX: usize = 4096;

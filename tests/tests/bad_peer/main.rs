@@ -11,6 +11,7 @@ mod greeting;
 mod identity;
 mod offers;
 mod order;
+mod our_receipts;
 mod receipts;
 mod service_terms;
 mod signed_receipts;

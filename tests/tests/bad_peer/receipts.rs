@@ -86,3 +86,22 @@ fn a_confirmation_of_no_receipt_is_a_protocol_violation() {
     peer.expect_end(Reason::PROTOCOL_VIOLATION);
     scene.assert_unharmed(0);
 }
+
+#[test]
+fn a_receipt_that_goes_in_two_sessions_at_once_ends_neither() {
+    let scene = Scene::new("");
+    let (mut one, mut other) = (Peer::open(scene.address), Peer::open(scene.address));
+    one.send_file(&sfid("TWICE", 5), b"hello");
+    one.give_turn();
+    one.expect(Mnemonic::Eerp);
+    other.give_turn();
+    other.expect(Mnemonic::Eerp);
+    for mut peer in [other, one] {
+        peer.send(Command::ReadyToReceive(ReadyToReceive));
+        assert!(peer.wind_up().positive.is_empty(), "it is sent once more nowhere");
+    }
+    for end in scene.ends() {
+        assert_eq!(end.reason, Reason::NORMAL, "{end:?}");
+    }
+    scene.assert_unharmed(1);
+}

@@ -5,9 +5,10 @@ use std::fs::{self, File};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use odile_station::{Event, Faults, Operation, Options};
+use odile_station::partner::ServiceWish;
+use odile_station::{Event, Faults, Operation, Options, SendRequest};
 use odile_tests::faults::{EIO, ENOSPC, FailAlways, FailOnce};
-use odile_tests::station::{PATIENCE, TestStation, options, pair_with};
+use odile_tests::station::{PATIENCE, TestStation, equipped_pair, options, pair_with};
 use odile_wire::EndSessionReason;
 
 fn pair_with_disk(faults: Arc<dyn Faults>) -> (TestStation, TestStation) {
@@ -125,4 +126,51 @@ fn a_file_that_cannot_be_stored_does_not_come_to_its_end() {
     let Event::SessionEnded { end, .. } = beta.events.wait_for("the end", ended) else { unreachable!() };
     assert!(end.by_us && end.reason == EndSessionReason::RESOURCES_NOT_AVAILABLE, "{end:?}");
     assert_eq!(left_over(&beta), Vec::<String>::new());
+}
+
+#[test]
+fn a_failure_at_any_operation_of_a_sealed_file_has_a_reason_and_leaves_nothing() {
+    // What cannot be compressed, so that it is written in several blocks.
+    let content = odile_tests::envelope::noise(1, 1_300_000);
+    let counter = Arc::new(FailOnce::new(0, 0));
+    let (alpha, beta) = equipped_with_disk(Arc::clone(&counter) as Arc<dyn Faults>);
+    let transfer = send_sealed(&alpha, &content);
+    assert_delivered_once(&alpha, &beta, &transfer, &content);
+    let operations = counter.done();
+    for victim in 1..=operations.len() {
+        println!("operation {victim} of {}: {:?}", operations.len(), operations[victim - 1]);
+        let disk = Arc::new(FailOnce::new(victim, ENOSPC));
+        let (alpha, beta) = equipped_with_disk(Arc::clone(&disk) as Arc<dyn Faults>);
+        let transfer = send_sealed(&alpha, &content);
+        let (state, detail) = settled(&alpha, &transfer);
+        assert_eq!(state, "queued", "{detail}");
+        assert!(detail.starts_with("SFNA 12") || detail.starts_with("EFNA 12"), "{detail}");
+        assert_eq!(left_over(&beta), Vec::<String>::new());
+        let told = |event: &Event| event.is_trouble() && event.to_string().contains("os error");
+        beta.events.wait_for("what the disk said", told);
+        alpha.handle().retry(transfer.parse().unwrap()).unwrap();
+        assert_delivered_once(&alpha, &beta, &transfer, &content);
+    }
+}
+
+fn equipped_with_disk(faults: Arc<dyn Faults>) -> (TestStation, TestStation) {
+    let (mut alpha, mut beta) = equipped_pair();
+    beta.add_partner("alpha", "code = \"O0013ALPHA\"\n");
+    let address = beta.start_with(Options {
+        faults: Some(faults),
+        sync_bytes: 300_000,
+        block_bytes: 256 << 10,
+        ..options()
+    });
+    alpha.add_partner("beta", &format!("code = \"O0013BETA\"\naddress = \"{address}\"\n"));
+    alpha.start();
+    (alpha, beta)
+}
+
+fn send_sealed(alpha: &TestStation, content: &[u8]) -> String {
+    let mut request = SendRequest::new("beta", alpha.write("model", content));
+    let yes = Some(true);
+    request.services =
+        ServiceWish { sign: yes, compress: yes, encrypt: yes, signed_receipt: yes, suite: None };
+    format!("S{}", alpha.handle().send(&request).expect("it is queued").id)
 }

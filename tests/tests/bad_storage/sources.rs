@@ -5,6 +5,9 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
+use odile_station::SendRequest;
+use odile_station::partner::ServiceWish;
+use odile_tests::envelope::noise;
 use odile_tests::peer::{Peer, Said};
 use odile_tests::scene::Scene;
 use odile_wire::command::SetCredit;
@@ -139,4 +142,49 @@ fn a_source_that_is_removed_while_it_is_sent_arrives_all_the_same() {
     peer.finish();
     scene.station.wait_state(&transfer, "delivered");
     scene.assert_unharmed(0);
+}
+
+/// The same of a file that is sealed: whatever was read of it before, it does not come to its end.
+fn changed_while_it_is_sealed(change: impl FnOnce(&PathBuf)) {
+    let scene = Scene::secured_calling("");
+    let path = scene.station.write("model", &noise(1, 200_000));
+    let mut request = SendRequest::new("peer", &path);
+    request.services =
+        ServiceWish { sign: Some(true), compress: Some(true), encrypt: Some(true), ..ServiceWish::default() };
+    let transfer = format!("S{}", scene.station.handle().send(&request).expect("it is queued").id);
+    let mut peer = Peer::opened(&scene.port);
+    peer.expect_offer();
+    peer.accept();
+    for _ in 0..3 {
+        assert!(matches!(peer.read(), Said::Data(_)));
+    }
+    change(&path);
+    peer.send(Command::SetCredit(SetCredit));
+    let mut buffers = 0;
+    let reason = loop {
+        match peer.read() {
+            Said::Data(_) => {
+                buffers += 1;
+                if buffers % 3 == 0 {
+                    peer.send(Command::SetCredit(SetCredit));
+                }
+            }
+            Said::Command(Command::EndSession(end)) => break end.reason,
+            other => unreachable!("DATA or ESID was expected, not {other:?}"),
+        }
+    };
+    assert_eq!(reason, Reason::UNSPECIFIED);
+    drop(peer);
+    let (state, detail) = scene.state(&transfer);
+    assert!(state == "failed" && detail.contains("model"), "{state}: {detail}");
+    scene.assert_unharmed(0);
+}
+
+#[test]
+fn a_source_that_changes_while_it_is_sealed_fails() {
+    let open = |path: &PathBuf| File::options().write(true).open(path).unwrap();
+    changed_while_it_is_sealed(|path| open(path).set_len(8192).unwrap());
+    changed_while_it_is_sealed(|path| open(path).set_len(0).unwrap());
+    changed_while_it_is_sealed(|path| open(path).set_len(300_000).unwrap());
+    changed_while_it_is_sealed(|path| open(path).set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap());
 }

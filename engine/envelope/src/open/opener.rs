@@ -131,13 +131,19 @@ impl Opener {
     }
 
     /// Takes from the front of `input`, writes content to the front of `out`.
+    ///
+    /// After an error all of the input counts as taken. The rest of the stream may be pushed all the same: it is
+    /// hashed for a negative receipt, and not looked at.
     pub fn push(&mut self, input: &[u8], out: &mut [u8]) -> Result<OpenProgress, OpenError> {
         let mut progress = OpenProgress { consumed: 0, written: 0, is_checkpoint: false };
+        let mut outcome = Ok(());
         while self.failed.is_none() && !progress.is_checkpoint {
             match self.round(input, out, &mut progress) {
                 Ok(true) => {}
                 Ok(false) => break,
-                Err((layer, error)) => self.fail(layer, error)?,
+                Err((layer, error)) => {
+                    outcome = self.fail(layer, error);
+                }
             }
         }
         if self.failed.is_some() {
@@ -148,8 +154,10 @@ impl Opener {
             transmitted.update(&input[..progress.consumed]);
         }
         self.input_position += progress.consumed as u64;
-        self.output_position += progress.written as u64;
-        Ok(progress)
+        if outcome.is_ok() {
+            self.output_position += progress.written as u64;
+        }
+        outcome.map(|()| progress)
     }
 
     /// Writes what is left of the content; when nothing is, gives the verdict. Call until there is one.

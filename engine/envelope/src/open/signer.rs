@@ -123,7 +123,14 @@ fn verify_one(
     };
     let signer = candidates.into_iter().find(is_signer).ok_or(SignerProblem::SignatureWrong)?;
     check_validity(signer, trust.now)?;
-    Ok(Verified { signer: signer.as_ref().clone(), signing_time, hash, scheme, others: Vec::new() })
+    Ok(Verified {
+        signer: signer.as_ref().clone(),
+        signing_time,
+        hash,
+        signed_hash,
+        scheme,
+        others: Vec::new(),
+    })
 }
 
 fn is_named(sid: &SignerIdentifier, certificate: &Certificate) -> bool {

@@ -29,6 +29,8 @@ pub struct CertificateDetails {
     pub key_usage: Option<Vec<&'static str>>,
     /// What for; none: anything.
     pub extended_key_usage: Option<Vec<String>>,
+    /// The subject's serialNumber: its identification code, by Odette's policy.
+    pub subject_code: Option<String>,
     /// Other names of the subject: hosts, addresses, e-mail.
     pub names: Vec<String>,
     /// Subject key identifier, in hexadecimal.
@@ -61,6 +63,7 @@ impl CertificateDetails {
         let constraints: Option<BasicConstraints> = extension(tbs);
         Ok(Self {
             common_name: common_name(tbs),
+            subject_code: subject_code(tbs),
             key: key_kind(tbs),
             signature: oid_name(&certificate.signature_algorithm().oid),
             key_usage: usage.map(key_usages),
@@ -101,6 +104,7 @@ impl CertificateDetails {
     fn unknown() -> Self {
         Self {
             common_name: None,
+            subject_code: None,
             key: "unknown".to_owned(),
             signature: "unknown".to_owned(),
             key_usage: None,
@@ -112,6 +116,15 @@ impl CertificateDetails {
         }
     }
 }
+
+fn subject_code(tbs: &TbsCertificate) -> Option<String> {
+    let attribute = tbs.subject().iter().find(|attribute| attribute.oid == SERIAL_NUMBER)?;
+    let text = String::from_utf8_lossy(attribute.value.value()).trim_end().to_owned();
+    (!text.is_empty()).then_some(text)
+}
+
+/// serialNumber, of a subject (X.520).
+const SERIAL_NUMBER: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.5");
 
 /// An extension; one that does not decode counts as not there, like one that nobody knows.
 fn extension<'a, T: Decode<'a> + const_oid::AssociatedOid>(tbs: &'a TbsCertificate) -> Option<T> {

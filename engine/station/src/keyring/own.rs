@@ -85,7 +85,13 @@ impl Keyring {
     /// All that something may have been encrypted for, the present key first: partners change over when they like.
     pub fn recipients(&self, purpose: Purpose) -> Vec<Arc<Identity>> {
         let present = self.settings.name(purpose);
-        let (first, others): (Vec<_>, Vec<_>) = self.keys.iter().partition(|(name, _)| *name == present);
+        let (first, mut others): (Vec<_>, Vec<_>) = self.keys.iter().partition(|(name, _)| *name == present);
+        if purpose == Purpose::Authentication {
+            // Whoever opens a challenge gives its content away: never with a key that is named for something else.
+            let is_named =
+                |name: &KeyName| Purpose::ALL.iter().any(|purpose| self.settings.name(*purpose) == name);
+            others.retain(|(name, _)| !is_named(name));
+        }
         first.into_iter().chain(others).map(|(_, key)| Arc::clone(&key.identity)).collect()
     }
 

@@ -98,17 +98,10 @@ impl Channel {
         Some(Opened { content, end })
     }
 
-    /// Takes back a buffer; a large one is kept while a file comes only.
+    /// Takes back a buffer. Worth it while a file comes: an idle link needs none.
     pub(super) fn give_back(&mut self, content: Vec<u8>) {
         if let Self::Tls(secure) = self {
             secure.content = content;
-        }
-    }
-
-    /// Frees what only a file coming in needs.
-    pub(super) fn slim(&mut self) {
-        if let Self::Tls(secure) = self {
-            secure.content = Vec::new();
         }
     }
 

@@ -9,9 +9,11 @@ use odile_tls::{
     CallerCertificate, CertificateDer, ClientIdentity, HostNameCheck, Policy, Received, Tls, TlsError, Trust,
 };
 use odile_uring::{JoinHandle, Shard, Stream};
+use odile_wire::IdentificationCode;
 
 use super::channel::Channel;
 use crate::clock::now_seconds;
+use crate::keyring::CertificateDetails;
 use crate::shared::Shared;
 
 /// Opens TLS towards a partner that we have called.
@@ -71,7 +73,50 @@ pub(super) fn check_caller(
     let now = odile_tls::UnixTime::since_unix_epoch(
         SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default(),
     );
-    policy(shared, partner)?.check_caller(shown, wanted, now)
+    policy(shared, partner)?.check_caller(shown, wanted, now)?;
+    match shown.and_then(<[_]>::first) {
+        Some(leaf) if !is_pinned(shared, partner, leaf) => is_of_partner(partner, leaf),
+        _ => Ok(()),
+    }
+}
+
+fn is_pinned(shared: &Shared, partner: &Partner, leaf: &CertificateDer<'_>) -> bool {
+    let certificates = shared.configuration.certificates(&partner.name);
+    certificates.for_purpose(Purpose::Tls).any(|file| file.der == leaf.as_ref())
+}
+
+/// An authority vouches for many: its certificate must be the partner's, as far as that can be told. By Odette's policy
+/// the subject's serialNumber is the identification code; else the host that we call stands in it.
+fn is_of_partner(partner: &Partner, leaf: &CertificateDer<'_>) -> Result<(), TlsError> {
+    let unreadable = |_| TlsError::Untrusted("it cannot be read".to_owned());
+    let details = CertificateDetails::from_der(leaf).map_err(unreadable)?;
+    let is_code = |text: &str| IdentificationCode::new(text).is_ok_and(|code| code == partner.code);
+    match &details.subject_code {
+        Some(code) if is_code(code) => return Ok(()),
+        Some(code) if looks_like_a_code(code) => {
+            return Err(TlsError::Untrusted(format!("it is that of another station, {code}")));
+        }
+        _ => {}
+    }
+    let Some(address) = partner.address.as_ref().filter(|_| partner.tls.host_name_check) else {
+        return Ok(());
+    };
+    if details.names.iter().any(|name| name.eq_ignore_ascii_case(&address.host)) {
+        return Ok(());
+    }
+    let host = &address.host;
+    Err(TlsError::Untrusted(format!(
+        "a trusted authority issued it, but neither for {host} nor for the partner's code: pin it, or set \
+         host_name_check = false"
+    )))
+}
+
+/// `O`, four digits of the ICD, and what that registered (RFC 5024 §5.4).
+fn looks_like_a_code(text: &str) -> bool {
+    let mut octets = text.bytes();
+    octets.next().is_some_and(|first| first.eq_ignore_ascii_case(&b'O'))
+        && text.len() > 5
+        && octets.take(4).all(|octet| octet.is_ascii_digit())
 }
 
 /// Whom we trust to be this partner, now.

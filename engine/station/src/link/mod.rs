@@ -307,7 +307,9 @@ impl Link {
             return self.digest(octets, deframer).await;
         };
         self.digest(&content, deframer).await;
-        self.channel.give_back(content);
+        if self.receiving.is_some() {
+            self.channel.give_back(content);
+        }
         match end {
             None => {}
             Some(Ok(())) => self.session.on_disconnected(Instant::now()),

@@ -28,6 +28,17 @@ pub(super) struct Reader {
     stream: Stream,
     blocks: Rc<Blocks>,
     task: JoinHandle<()>,
+    /// Lets the task go when the link is gone.
+    _leave: Leave,
+}
+
+/// Ends a wait for blocks when dropped.
+struct Leave(Rc<Blocks>);
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        self.0.leave_bulk();
+    }
 }
 
 #[derive(Default)]
@@ -50,7 +61,8 @@ impl Reader {
         let (sender, received) = mpsc::channel(READ_AHEAD);
         let blocks = Rc::<Blocks>::default();
         let task = odile_uring::spawn(read(stream.clone(), sender, Rc::clone(&blocks)));
-        Self { received, stream, blocks, task }
+        let leave = Leave(Rc::clone(&blocks));
+        Self { received, stream, blocks, task, _leave: leave }
     }
 
     /// From the next read on, these blocks are used.
@@ -63,17 +75,10 @@ impl Reader {
     /// From now on small buffers are used. No block stays behind in a read that waits for the peer: it may have
     /// nothing to say for long, and others need blocks. Nothing may be written meanwhile.
     pub(super) async fn end_bulk(&self) {
-        self.leave_bulk();
+        self.blocks.leave_bulk();
         if self.blocks.state.borrow().waiting {
             self.stream.cancel().await;
         }
-    }
-
-    fn leave_bulk(&self) {
-        let mut state = self.blocks.state.borrow_mut();
-        state.bulk = false;
-        state.free.clear();
-        self.blocks.changed.notify_one();
     }
 
     /// Gives back a block whose octets were used.
@@ -87,7 +92,7 @@ impl Reader {
 
     /// Waits for the end of the task; shut the stream down first.
     pub(super) async fn finish(mut self) {
-        self.leave_bulk();
+        self.blocks.leave_bulk();
         self.received.close();
         while self.received.recv().await.is_some() {}
         let _ = self.task.await;
@@ -123,6 +128,13 @@ async fn read(stream: Stream, sender: mpsc::Sender<Received>, blocks: Rc<Blocks>
 }
 
 impl Blocks {
+    fn leave_bulk(&self) {
+        let mut state = self.state.borrow_mut();
+        state.bulk = false;
+        state.free.clear();
+        self.changed.notify_one();
+    }
+
     fn set_waiting(&self, waiting: bool) {
         self.state.borrow_mut().waiting = waiting;
     }

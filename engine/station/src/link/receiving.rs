@@ -80,6 +80,7 @@ impl Link {
             part_name: format!("{}-{}.part", now_ms(), self.number),
             services: services::announced(file),
         };
+        let board = Arc::clone(&self.shared.board);
         let begun = self
             .shared
             .ledger
@@ -87,6 +88,8 @@ impl Link {
                 Some(known) if matches!(known.state, InboundState::Landing | InboundState::Received) => {
                     Ok(Err(known))
                 }
+                // Looked at before anything of it is changed.
+                Some(known) if board.of(TransferRef::Inbound(known.id)).is_some() => Ok(Err(known)),
                 _ => catalog.begin_inbound(&new, now_ms()).map(Ok),
             })
             .await
@@ -95,6 +98,11 @@ impl Link {
             Ok(inbound) => inbound,
             Err(known) => return Err(self.refuse_known(&known).await),
         };
+        if let Some(text) = self.shared.take_refused(inbound.id) {
+            let text = format!("{text}, as it was found when it came before");
+            self.set_failed(inbound.id, text.clone()).await;
+            return Err(Refusal { reason: AnswerReason::UNSPECIFIED, retry: false, text });
+        }
         let announced = octets_of_blocks(file.size_blocks).unwrap_or(u64::MAX);
         let Some(meter) = self.shared.board.enter(TransferRef::Inbound(inbound.id), announced) else {
             return Err(in_another_session());
@@ -114,8 +122,8 @@ impl Link {
     /// A file that has landed, or is just about to.
     async fn refuse_known(&self, known: &Inbound) -> Refusal {
         let transfer = TransferRef::Inbound(known.id);
-        if known.state == InboundState::Landing {
-            if self.shared.board.of(transfer).is_some() {
+        if known.state != InboundState::Received {
+            if known.state != InboundState::Landing || self.shared.board.of(transfer).is_some() {
                 return in_another_session();
             }
             match landing::settle(&self.shared, known).await {
@@ -217,7 +225,6 @@ impl Link {
     /// EFID.
     pub(super) async fn on_close(&mut self, end: &EndFile) {
         self.reader.end_bulk().await;
-        self.channel.slim();
         let Some(receiving) = self.receiving.take() else {
             return self.on_trouble("EFID without an open file".to_owned());
         };
@@ -241,6 +248,12 @@ impl Link {
         let Receiving { inbound, incoming, intake, meter, .. } = receiving;
         let transfer = TransferRef::Inbound(inbound.id);
         let (part, verdict) = intake.conclude().await;
+        if let Err(Refused::Worker(error)) = &verdict {
+            // Nothing that was counted means anything then.
+            let detail =
+                part.finish().await.err().map_or_else(|| error.to_string(), |error| error.to_string());
+            return Some(Err(self.not_stored(&inbound, &detail).await));
+        }
         if is_too_long {
             let _ = part.finish().await;
             let text = "the file is larger than agreed".to_owned();
@@ -255,16 +268,10 @@ impl Link {
         let verdict = match verdict.and_then(|verdict| as_announced(&inbound, verdict)) {
             Ok(verdict) => verdict,
             Err(refused) => {
-                let written = part.finish().await;
-                return match (refused, written) {
-                    // A full disk is no fault of the envelope.
-                    (Refused::Worker(_), Err(error)) => {
-                        Some(Err(self.not_stored(&inbound, &error.to_string()).await))
-                    }
-                    (Refused::Worker(error), Ok(_)) => {
-                        Some(Err(self.not_stored(&inbound, &error.to_string()).await))
-                    }
-                    (Refused::Content(found), _) => self.refuse_content(&inbound, *found).await,
+                let _ = part.finish().await;
+                return match refused {
+                    Refused::Worker(error) => Some(Err(self.not_stored(&inbound, &error.to_string()).await)),
+                    Refused::Content(found) => self.refuse_content(&inbound, *found).await,
                 };
             }
         };
@@ -351,13 +358,22 @@ impl Link {
     pub(super) async fn drop_incoming(&mut self, receiving: Receiving, text: &str) {
         let Receiving { inbound, intake, meter, filling, .. } = receiving;
         drop(filling);
-        let (part, _) = intake.conclude().await;
-        let text = match part.finish().await {
-            Ok(_) => format!("the session ended in the middle of the file: {text}"),
-            Err(error) => error.to_string(),
+        let has_failed = intake.has_failed();
+        let (part, verdict) = intake.conclude().await;
+        let text = match (part.finish().await, verdict) {
+            (Err(error), _) => error.to_string(),
+            // A stream that was cut off is no fault of the envelope; what was wrong before, is.
+            (Ok(_), Err(Refused::Content(found))) if has_failed => {
+                let refusal = ContentRefusal::new(&found, &inbound);
+                self.shared.remember_refused(inbound.id, refusal.public);
+                refusal.detail
+            }
+            (Ok(_), Err(Refused::Worker(error))) => error.to_string(),
+            (Ok(_), _) => format!("the session ended in the middle of the file: {text}"),
         };
-        drop(meter);
+        // Until it is noted, nobody may begin it again.
         self.give_up(&inbound, &text).await;
+        drop(meter);
     }
 
     /// Removes what there is of a file, and notes why. The partner may send it again.
@@ -438,10 +454,9 @@ fn as_announced(inbound: &Inbound, verdict: Verdict) -> Result<Verdict, Refused>
     let is_other_cipher = opened.decrypted.as_ref().is_some_and(|found| {
         found.cipher != suite.content_cipher() || found.transport != suite.key_transport()
     });
-    let is_other_hash = opened
-        .verified
-        .as_ref()
-        .is_some_and(|found| found.hash != suite.hash() || found.scheme != suite.signature_scheme());
+    let is_other_hash = opened.verified.as_ref().is_some_and(|found| {
+        [found.hash, found.signed_hash] != [suite.hash(); 2] || found.scheme != suite.signature_scheme()
+    });
     let problem = match (is_other_cipher, is_other_hash) {
         (true, _) => Problem::OtherCipher(suite),
         (false, true) => Problem::OtherSignature(suite),

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use odile_catalog::{AfterDelivery, CatalogError, Outbound, OutboundChange, OutboundState, TransferRef};
 use odile_envelope::seal::Embed;
 use odile_envelope::{SealOptions, Services};
-use odile_partner::{DeflateLevel, Partner, Purpose};
-use odile_transfer::blocks_of;
+use odile_partner::{DeflateLevel, Partner, Purpose, Usage};
+use odile_transfer::{StagingError, blocks_of};
 use odile_uring::{Block, SourceIdentity};
 use odile_wire::command::{EndFileNegativeAnswer, StartFile, StartFileNegativeAnswer};
 use odile_wire::data::Compression;
@@ -18,7 +18,7 @@ use odile_wire::{AnswerReason, EndSessionReason, Level, VariableText};
 
 use super::Link;
 use super::channel::Channel;
-use super::pump::{Filled, Pump, PumpPlan};
+use super::pump::{Filled, Pump, PumpError, PumpPlan};
 use crate::clock::{now_ms, now_seconds};
 use crate::error::StationError;
 use crate::event::{Event, SessionEnd};
@@ -48,6 +48,28 @@ struct Flow {
     ready: Option<Ready>,
 }
 
+/// Why a file is not sent on.
+enum Halt {
+    Cancelled,
+    /// No later attempt changes that.
+    Final(String),
+    /// It may pass.
+    Passing(String),
+}
+
+impl Halt {
+    fn of_ours(misuse: odile_session::Misuse) -> Self {
+        Self::Final(misuse.to_string())
+    }
+
+    fn of_pump(error: PumpError) -> Self {
+        match error {
+            PumpError::Staging(StagingError::Compress(_)) => Self::Passing(error.to_string()),
+            _ => Self::Final(error.to_string()),
+        }
+    }
+}
+
 /// Data Exchange Buffers in a block, waiting to be written.
 struct Ready {
     block: Block,
@@ -71,9 +93,13 @@ impl Link {
         }
         let (pump, file) = match self.open(&outbound).await {
             Ok(opened) => opened,
-            Err(error) => {
+            Err(halt) => {
                 drop(meter);
-                return self.fail(&outbound, error).await;
+                return match halt {
+                    Halt::Passing(text) => self.put_back(&outbound, text, RETRY_WITHOUT_KEYS).await,
+                    Halt::Final(text) => self.fail(&outbound, text).await,
+                    Halt::Cancelled => {}
+                };
             }
         };
         if let Err(misuse) = self.session.start_file(file, Instant::now()) {
@@ -90,25 +116,37 @@ impl Link {
     }
 
     /// What the source is opened with.
-    fn plan(&self, partner: &Partner, outbound: &Outbound) -> Result<PumpPlan, String> {
+    fn plan(&self, partner: &Partner, outbound: &Outbound) -> Result<PumpPlan, Halt> {
         let of_queue = outbound.source_identity;
         let layers = services::layers(outbound.services);
         if outbound.services != odile_catalog::Services::PLAIN && self.session.level() < Level::V2_0 {
             // Never stripped in silence: whoever asked for it would believe that it was there.
             let level = self.session.level();
-            return Err(format!(
+            return Err(Halt::Final(format!(
                 "it is to go {}, which needs level 5; the partner speaks level {level}",
                 services::described(outbound.services)
-            ));
+            )));
+        }
+        let terms = &partner.send;
+        let demanded = [(terms.sign, layers.sign, "sign"), (terms.encrypt, layers.encrypt, "encrypt")];
+        for (usage, is_there, key) in demanded {
+            if usage == Usage::Required && !is_there {
+                let text = format!(
+                    "it was queued before [send] {key} = \"required\" held: cancel it and send it again"
+                );
+                return Err(Halt::Final(text));
+            }
         }
         let mut signer = None;
         if layers.sign {
-            signer = Some(Arc::clone(self.shared.keyring.identity(Purpose::Signing)?));
+            let identity = self.shared.keyring.identity(Purpose::Signing).map_err(Halt::Passing)?;
+            signer = Some(Arc::clone(identity));
         }
         let mut recipient = None;
         if layers.encrypt {
             let certificates = self.shared.configuration.certificates(&partner.name);
-            recipient = Some(certificates.recipient(Purpose::Encryption, now_seconds())?);
+            let found = certificates.recipient(Purpose::Encryption, now_seconds());
+            recipient = Some(found.map_err(Halt::Passing)?);
         }
         let (buffer_size, compression) = self.session.agreement().map_or((128, Compression::Off), |agreed| {
             let compression = if agreed.compression { Compression::On } else { Compression::Off };
@@ -138,12 +176,12 @@ impl Link {
         })
     }
 
-    async fn open(&self, outbound: &Outbound) -> Result<(Pump, StartFile), String> {
-        let partner = self.partner.clone().ok_or("there is no partner")?;
+    async fn open(&self, outbound: &Outbound) -> Result<(Pump, StartFile), Halt> {
+        let no_partner = || Halt::Final("there is no partner".to_owned());
+        let partner = self.partner.clone().ok_or_else(no_partner)?;
         let plan = self.plan(&partner, outbound)?;
-        let opened =
-            self.shard.workers.run(move || Pump::open(&plan)).await.map_err(|error| error.to_string())?;
-        let pump = opened.map_err(|error| error.to_string())?;
+        let opened = self.shard.workers.run(move || Pump::open(&plan)).await;
+        let pump = opened.map_err(|error| Halt::Passing(error.to_string()))?.map_err(Halt::of_pump)?;
         let file = start_file(outbound, blocks_of(pump.announced_octets()));
         Ok((pump, file))
     }
@@ -168,17 +206,20 @@ impl Link {
 
     /// Writes one block, while the next is framed.
     pub(super) async fn pump(&mut self) {
-        if let Err(text) = self.pump_block().await {
+        if let Err(halt) = self.pump_block().await {
             // OFTP has no way to give up a file within a session.
-            self.abandon(text).await;
+            self.abandon(halt).await;
         }
     }
 
-    async fn pump_block(&mut self) -> Result<(), String> {
+    async fn pump_block(&mut self) -> Result<(), Halt> {
         let Some(sending) = &mut self.sending else { return Ok(()) };
         let Stage::Flowing(flow) = &mut sending.stage else { return Ok(()) };
         if self.shared.is_cancelled(sending.outbound.id) {
-            return Err(CANCELLED.to_owned());
+            return Err(Halt::Cancelled);
+        }
+        if self.shared.is_stopping() {
+            return Err(Halt::Passing("the station is being stopped".to_owned()));
         }
         if flow.free.is_empty() && flow.ready.is_none() {
             flow.free = self.shard.pool.reserve(SENDING_BLOCKS).await;
@@ -187,7 +228,7 @@ impl Link {
         let promised = ready.as_ref().map_or(0, |ready| ready.buffers);
         let credit = self.session.credit().saturating_sub(promised);
         if let Some(plain) = ready.take_if(|_| self.channel.is_secure()) {
-            ready = Some(flow.seal(plain, &mut self.channel)?);
+            ready = Some(flow.seal(plain, &mut self.channel).map_err(Halt::Passing)?);
         }
         let room = self.channel.room(self.shard.pool.block_bytes());
         // The next block is framed on a worker …
@@ -218,7 +259,7 @@ impl Link {
             Some((written, block, buffers))
         };
         if promised > 0 {
-            self.session.take_credit(promised, Instant::now()).map_err(|misuse| misuse.to_string())?;
+            self.session.take_credit(promised, Instant::now()).map_err(Halt::of_ours)?;
         }
         let (framed, written) = tokio::join!(framing, writing);
         if let Some((written, block, _)) = written {
@@ -230,10 +271,10 @@ impl Link {
             self.session.touch(Instant::now());
         }
         if let Some(framed) = framed {
-            let (pump, block, filled) = framed.map_err(|error| error.to_string())?;
+            let (pump, block, filled) = framed.map_err(|error| Halt::Passing(error.to_string()))?;
             sending.meter.set(pump.source_position());
             flow.pump = Some(pump);
-            let Filled { length, buffers } = filled.map_err(|error| error.to_string())?;
+            let Filled { length, buffers } = filled.map_err(Halt::of_pump)?;
             if buffers == 0 {
                 flow.free.push(block);
             } else {
@@ -243,7 +284,7 @@ impl Link {
         self.close_if_finished().await
     }
 
-    async fn close_if_finished(&mut self) -> Result<(), String> {
+    async fn close_if_finished(&mut self) -> Result<(), Halt> {
         let Some(sending) = &mut self.sending else { return Ok(()) };
         let Stage::Flowing(Flow { pump, ready: None, .. }) = &mut sending.stage else { return Ok(()) };
         let Some(pump) = pump.take_if(|pump| pump.is_finished()) else { return Ok(()) };
@@ -258,7 +299,7 @@ impl Link {
                 return Ok(());
             }
         }
-        self.session.close_file(end, Instant::now()).map_err(|misuse| misuse.to_string())
+        self.session.close_file(end, Instant::now()).map_err(Halt::of_ours)
     }
 
     /// EFPA: the file is safe with the peer.
@@ -344,15 +385,24 @@ impl Link {
     }
 
     /// Gives up a file in the middle, and with it the session: OFTP knows no other way.
-    async fn abandon(&mut self, text: String) {
+    async fn abandon(&mut self, halt: Halt) {
         if let Some(sending) = self.sending.take() {
-            if text == CANCELLED {
-                self.shared.take_cancelled(sending.outbound.id);
-                let change = OutboundChange::to(OutboundState::Cancelled).detail(text.clone());
-                self.change(&sending.outbound, change).await;
-            } else {
-                self.fail(&sending.outbound, text.clone()).await;
+            let outbound = &sending.outbound;
+            match halt {
+                Halt::Cancelled => {
+                    self.shared.take_cancelled(outbound.id);
+                    let change = OutboundChange::to(OutboundState::Cancelled).detail(CANCELLED);
+                    self.change(outbound, change).await;
+                }
+                Halt::Final(text) => self.fail(outbound, text).await,
+                Halt::Passing(text) => {
+                    let after = retry_after(outbound.attempts);
+                    self.put_back(outbound, text, after).await;
+                }
             }
+        }
+        if self.shared.is_stopping() {
+            return self.stop_if_asked();
         }
         // The peer learns that it was not its fault, but no path of ours.
         let public = "the sender cannot go on with this file";
@@ -456,6 +506,8 @@ fn retry_after(attempts: u32) -> Duration {
 const CANCELLED: &str = "cancelled by the operator";
 /// One is written while the other is framed.
 const SENDING_BLOCKS: usize = 2;
+/// A person must do something about it first.
+const RETRY_WITHOUT_KEYS: Duration = Duration::from_secs(300);
 const RETRY_AFTER_REFUSAL: Duration = Duration::from_secs(60);
 const ATTEMPTS_AFTER_EFNA: u32 = 3;
 const WRITE_LIMIT: Duration = Duration::from_secs(180);

@@ -51,9 +51,12 @@ impl Link {
         }
     }
 
-    /// A NERP does not exist below level 4: it waits for a session that can carry it.
+    /// A NERP does not exist below level 4, and signatures not below 5: such a receipt waits for a session that can
+    /// carry it.
     fn can_carry(&self, receipt: &Receipt) -> bool {
-        matches!(receipt.kind, ReceiptKind::Positive) || self.session.level() >= Level::V1_4
+        let level = self.session.level();
+        let is_positive = matches!(receipt.kind, ReceiptKind::Positive);
+        (is_positive || level >= Level::V1_4) && (receipt.signature.is_empty() || level >= Level::V2_0)
     }
 
     fn may_send_files(&self) -> bool {

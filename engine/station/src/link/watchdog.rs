@@ -17,6 +17,7 @@ struct Watched {
 /// Watches one link's writes.
 pub(super) struct Watchdog {
     watched: Rc<Watched>,
+    stream: Stream,
     task: JoinHandle<()>,
 }
 
@@ -24,6 +25,7 @@ impl Watchdog {
     pub(super) fn start(stream: Stream) -> Self {
         let watched = Rc::<Watched>::default();
         let seen = Rc::clone(&watched);
+        let held = stream.clone();
         let task = odile_uring::spawn(async move {
             loop {
                 tokio::time::sleep(TICK).await;
@@ -36,7 +38,7 @@ impl Watchdog {
                 }
             }
         });
-        Self { watched, task }
+        Self { watched, stream: held, task }
     }
 
     /// A write begins that must end within `limit`.
@@ -59,6 +61,8 @@ impl Drop for Watchdog {
     fn drop(&mut self) {
         // A sleeping task has nothing in flight.
         self.task.abort();
+        // However the link ends, by a mistake of ours as well: the peer must not wait, nor the reader.
+        self.stream.shutdown();
     }
 }
 
