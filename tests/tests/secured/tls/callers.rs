@@ -1,6 +1,6 @@
 //! Those who call: which certificates they show, and which they must.
 
-use odile_tests::peer::{Peer, STATION, ssid};
+use odile_tests::peer::{PEER, Peer, STATION, ssid};
 use odile_tests::pki::{Authority, Validity, issued, issued_for};
 use odile_tests::scene::{Scene, equipped};
 use odile_tests::secure_line::TlsManners;
@@ -94,6 +94,17 @@ fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
             std::fs::copy(&path, &target).expect("a file");
         }
     }
+}
+
+#[test]
+fn a_certificate_that_an_authority_issued_for_another_station_is_none_of_the_partner() {
+    let authority = Authority::new("Authority");
+    let ours = authority.issue_with_code("peer", PEER);
+    let of_another = authority.issue_with_code("somebody", "O0013000001SOMEBODY");
+    let scene = Scene::prepared(trusting(&[], &[&authority]), REQUIRED);
+    served(&scene, TlsManners::showing(&ours));
+    turned_away(&scene, TlsManners::showing(&of_another), "it is that of another station");
+    scene.assert_unharmed(1);
 }
 
 #[test]
