@@ -1,7 +1,7 @@
 //! Bodies of the fuzz targets for envelopes, called as those in `fuzz` are. Each panics if an invariant does not hold.
 //!
 //! Keys are made once in a process, and are gone with it. Where damage to something valid is looked for, that is made
-//! at start-up as well, and the input says how to damage it: four octets for each edit (see [`edited`]). Lengths and
+//! at start-up as well, and the input says how to damage it: four octets for each edit (see `edited`). Lengths and
 //! positions are the same in every process, so that an input means the same.
 
 use std::sync::{Arc, OnceLock};
