@@ -5,11 +5,11 @@ use std::sync::Arc;
 use odile_station::envelope::HashAlgorithm;
 use odile_tests::envelope::{announced, noise};
 use odile_tests::openssl::openssl;
-use odile_tests::peer::{Peer, sfid};
+use odile_tests::peer::{Peer, sfid, ssid};
 use odile_tests::pki::{issued, write_private};
 use odile_tests::scene::Scene;
-use odile_wire::Mnemonic;
-use odile_wire::command::{EndToEndResponse, FileFormat, StartFile};
+use odile_wire::command::{EndToEndResponse, FileFormat, StartFile, StartSession};
+use odile_wire::{EndSessionReason, Mnemonic};
 
 /// The station's receipt for a file of these octets that asked for a signed one.
 fn receipt(terms: &str, file: &StartFile, octets: &[u8]) -> EndToEndResponse {
@@ -175,5 +175,23 @@ fn a_signed_receipt_for_a_plain_file_is_over_its_octets_without_lengths() {
     let signers = [Arc::new(issued("station").identity.certificate().clone())];
     odile_station::envelope::verify_message(&eerp.signature, &[&eerp.signed_octets()], &signers, None)
         .expect("a right signature");
+    scene.assert_unharmed(1);
+}
+
+#[test]
+fn a_signed_receipt_waits_for_a_session_that_can_carry_its_signature() {
+    let scene = Scene::secured("");
+    let file = asking(sfid("PATIENT", 5), 4);
+    let mut peer = Peer::open(scene.address);
+    peer.send_file(&file, b"hello");
+    // The peer leaves without giving the turn.
+    peer.end(EndSessionReason::UNSPECIFIED);
+    drop(peer);
+    let mut old = Peer::connect(scene.address);
+    old.greet(&StartSession { level: 4, ..ssid() });
+    assert!(old.finish_with_receipts().positive.is_empty(), "level 4 has no signatures");
+    let receipts = Peer::open(scene.address).finish_with_receipts().positive;
+    assert_eq!(receipts.len(), 1);
+    assert!(!receipts[0].signature.is_empty());
     scene.assert_unharmed(1);
 }

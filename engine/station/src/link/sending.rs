@@ -128,7 +128,11 @@ impl Link {
             )));
         }
         let terms = &partner.send;
-        let demanded = [(terms.sign, layers.sign, "sign"), (terms.encrypt, layers.encrypt, "encrypt")];
+        let demanded = [
+            (terms.sign, layers.sign, "sign"),
+            (terms.encrypt, layers.encrypt, "encrypt"),
+            (terms.signed_receipt, outbound.services.signed_receipt, "signed_receipt"),
+        ];
         for (usage, is_there, key) in demanded {
             if usage == Usage::Required && !is_there {
                 let text = format!(

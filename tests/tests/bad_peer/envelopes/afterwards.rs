@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use odile_station::Event;
 use odile_tests::envelope::{SIGN, announced, flipped, noise, position};
-use odile_tests::peer::{Peer, subrecords};
+use odile_tests::peer::{Peer, Said, ssid, subrecords};
 use odile_tests::pki::issued;
 use odile_tests::scene::Scene;
 use odile_wire::command::{ReadyToReceive, StartFile};
-use odile_wire::{Command, EndSessionReason, Mnemonic, NegativeEndReason};
+use odile_wire::{AnswerReason, Command, EndSessionReason, Mnemonic, NegativeEndReason};
 
 use super::{ALL, sealed};
 
@@ -121,4 +122,52 @@ fn a_sealed_file_waits_for_the_blocks_of_another() {
     one.finish();
     other.finish();
     scene.assert_unharmed(2);
+}
+
+#[test]
+fn the_hash_of_a_negative_receipt_is_that_of_the_whole_stream_wherever_it_went_wrong() {
+    let scene = Scene::secured("[receive]\nrefuse_with = \"nerp\"\n");
+    // No envelope at all: that is clear from the first octets, and more than a block follows.
+    let octets = noise(9, 700_000);
+    let file = StartFile { signed_response: true, ..announced("NONE", SIGN, 4, octets.len()) };
+    let mut peer = Peer::open(scene.address);
+    peer.send_file(&file, &octets);
+    let receipts = peer.finish_with_receipts();
+    let expected = odile_station::envelope::HashAlgorithm::Sha256.hash(&octets);
+    assert_eq!(receipts.negative[0].hash, expected.as_bytes());
+    scene.assert_unharmed(0);
+}
+
+#[test]
+fn a_useless_file_that_is_too_long_to_be_read_is_refused_when_it_comes_again() {
+    let scene = Scene::secured("");
+    let file = announced("ENDLESS", SIGN, 4, 1 << 30);
+    let mut peer = Peer::open(scene.address);
+    peer.start(&file);
+    let piece = subrecords(&noise(10, 900));
+    let reason = loop {
+        for _ in 0..ssid().credit {
+            peer.send_payload(&piece);
+        }
+        match peer.read() {
+            Said::Command(Command::SetCredit(_)) => {}
+            Said::Command(Command::EndSession(end)) => break end.reason,
+            other => unreachable!("credit or the end was expected, not {other:?}"),
+        }
+    };
+    assert_eq!(reason, EndSessionReason::RESOURCES_NOT_AVAILABLE);
+    drop(peer);
+    scene.station.events.wait_for(
+        "the reason",
+        |event| matches!(event, Event::ReceiveFailed { text, .. } if text.contains("announced as signed")),
+    );
+
+    let mut peer = Peer::open(scene.address);
+    let Command::StartFileNegativeAnswer(answer) = peer.offer(&file) else {
+        unreachable!("SFNA was expected")
+    };
+    assert_eq!((answer.reason, answer.retry), (AnswerReason::UNSPECIFIED, false));
+    assert!(answer.text.to_string().contains("as it was found when it came before"), "{}", answer.text);
+    peer.finish();
+    scene.assert_unharmed(0);
 }
