@@ -1,15 +1,15 @@
 //! Files to be written, and the folders they stand in.
 
-use std::ffi::CString;
+use std::ffi::{CString, c_int};
 use std::fmt::Display;
 use std::io;
+use std::ops::Deref;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use io_uring::squeue::Entry;
 use io_uring::{opcode, types};
 
 use crate::error::{About, Error};
@@ -25,6 +25,15 @@ pub struct File {
     path: Rc<Path>,
 }
 
+/// What tells a file from another on this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FileIdentity {
+    /// Inode number.
+    pub inode: u64,
+    /// Device number.
+    pub device: u64,
+}
+
 /// Room on a filesystem, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Space {
@@ -38,18 +47,41 @@ impl File {
     /// Creates a file for writing, mode 0600; one that is there already is emptied.
     pub async fn create(path: &Path) -> Result<Self, Error> {
         faults::check(Operation::Open, path).about("create", path.display())?;
-        let name = c_path(path)?;
-        let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC | libc::O_CLOEXEC | libc::O_NOFOLLOW;
-        let entry =
-            opcode::OpenAt::new(types::Fd(libc::AT_FDCWD), name.as_ptr()).flags(flags).mode(0o600).build();
-        // SAFETY: the string owns the path, on the heap.
-        let (result, _) = unsafe { op::submit(name, entry) }.await;
-        Ok(Self { fd: Rc::new(owned(result.about("create", path.display())?)), path: path.into() })
+        let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC | libc::O_NOFOLLOW;
+        let fd = open_at(path, flags).await?.about("create", path.display())?;
+        faults::done(Operation::Open, path);
+        Ok(Self { fd: Rc::new(fd), path: path.into() })
+    }
+
+    /// Opens a file that is there for writing, and leaves its content as it is.
+    ///
+    /// # Errors
+    ///
+    /// If it is not there, or no regular file; a symbolic link is none.
+    pub async fn open(path: &Path) -> Result<Self, Error> {
+        faults::check(Operation::Open, path).about("open", path.display())?;
+        let fd = open_existing(path, libc::O_WRONLY).await?;
+        faults::done(Operation::Open, path);
+        Ok(Self { fd: Rc::new(fd), path: path.into() })
     }
 
     /// The path it was opened with.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Its length, in bytes.
+    pub fn length(&self) -> Result<u64, Error> {
+        status(&self.fd)
+            .map(|stat| length_of(&stat))
+            .map_err(|error| self.error("look up the length of", error))
+    }
+
+    /// Which file it is, whatever its path says by now.
+    pub fn identity(&self) -> Result<FileIdentity, Error> {
+        status(&self.fd)
+            .map(|stat| FileIdentity { inode: stat.st_ino, device: stat.st_dev })
+            .map_err(|error| self.error("look up", error))
     }
 
     /// Writes the first `length` bytes of a block at `position`, all of them.
@@ -59,59 +91,55 @@ impl File {
     /// If the block is shorter.
     pub async fn write_all_at(
         &self,
-        mut block: Block,
+        block: Block,
         length: usize,
         position: u64,
     ) -> (Result<(), Error>, Block) {
-        assert!(length <= block.len(), "cannot write more than a block holds");
+        self.write_at(block, length, position).await
+    }
+
+    /// Writes a whole vector at the beginning of the file, for small files.
+    pub async fn write_small(&self, content: Vec<u8>) -> Result<(), Error> {
+        let length = content.len();
+        self.write_at(content, length, 0).await.0
+    }
+
+    pub(crate) async fn write_at<M: Memory>(
+        &self,
+        mut memory: M,
+        length: usize,
+        position: u64,
+    ) -> (Result<(), Error>, M) {
+        assert!(length <= memory.len(), "cannot write more than a block holds");
         let fd = types::Fd(self.fd.as_raw_fd());
         let mut written = 0;
         while written < length {
             if let Err(error) = faults::check(Operation::Write, &self.path) {
-                return (Err(self.error("write", error)), block);
+                return (Err(self.error("write", error)), memory);
             }
-            let rest = block.get(written..length).unwrap_or_default();
+            let rest = memory.get(written..length).unwrap_or_default();
             let count = u32::try_from(rest.len()).unwrap_or(u32::MAX);
             let offset = position + written as u64;
-            let entry = match block.registered_index(shard::current()) {
+            let entry = match memory.fixed_index() {
                 Some(index) => {
                     opcode::WriteFixed::new(fd, rest.as_ptr(), count, index).offset(offset).build()
                 }
                 None => opcode::Write::new(fd, rest.as_ptr(), count).offset(offset).build(),
             };
-            // SAFETY: the block owns the memory at a fixed address; the Rc keeps the file open.
-            let (result, held) = unsafe { op::submit((Rc::clone(&self.fd), block), entry) }.await;
-            block = held.1;
+            // SAFETY: `Memory` owns what is written at a fixed address; the Rc keeps the file open.
+            let (result, held) = unsafe { op::submit((Rc::clone(&self.fd), memory), entry) }.await;
+            memory = held.1;
             match result {
                 Ok(0) => {
                     let stuck = io::Error::new(io::ErrorKind::WriteZero, "the disk takes no more data");
-                    return (Err(self.error("write", stuck)), block);
+                    return (Err(self.error("write", stuck)), memory);
                 }
                 Ok(count) => written += usize::try_from(count).unwrap_or_default(),
-                Err(error) => return (Err(self.error("write", error)), block),
+                Err(error) => return (Err(self.error("write", error)), memory),
             }
+            faults::done(Operation::Write, &self.path);
         }
-        (Ok(()), block)
-    }
-
-    /// Writes a whole vector at the beginning of the file, for small files.
-    pub async fn write_small(&self, mut content: Vec<u8>) -> Result<(), Error> {
-        let fd = types::Fd(self.fd.as_raw_fd());
-        let mut written = 0;
-        while written < content.len() {
-            faults::check(Operation::Write, &self.path).map_err(|error| self.error("write", error))?;
-            let rest = content.get(written..).unwrap_or_default();
-            let count = u32::try_from(rest.len()).unwrap_or(u32::MAX);
-            let entry = opcode::Write::new(fd, rest.as_ptr(), count).offset(written as u64).build();
-            // SAFETY: the vector owns the memory, at an address that moving it does not change.
-            let (result, held) = unsafe { op::submit((Rc::clone(&self.fd), content), entry) }.await;
-            content = held.1;
-            match result.map_err(|error| self.error("write", error))? {
-                0 => return Err(self.error("write", io::ErrorKind::WriteZero.into())),
-                count => written += usize::try_from(count).unwrap_or_default(),
-            }
-        }
-        Ok(())
+        (Ok(()), memory)
     }
 
     /// Reserves room from `position` on, without changing the file's length. Filesystems that cannot do it are
@@ -128,7 +156,10 @@ impl File {
         match result {
             Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(()),
             Err(error) => Err(self.error("reserve room for", error)),
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                faults::done(Operation::Allocate, &self.path);
+                Ok(())
+            }
         }
     }
 
@@ -139,15 +170,22 @@ impl File {
             opcode::Fsync::new(types::Fd(self.fd.as_raw_fd())).flags(types::FsyncFlags::DATASYNC).build();
         // SAFETY: no memory is involved; the Rc keeps the file open.
         let (result, _) = unsafe { op::submit(Rc::clone(&self.fd), entry) }.await;
-        result.map(|_| ()).map_err(|error| self.error("sync", error))
+        result.map_err(|error| self.error("sync", error))?;
+        faults::done(Operation::Sync, &self.path);
+        Ok(())
     }
 
     /// Cuts the file to `length` bytes, giving back what was reserved beyond it.
     pub fn set_len(&self, length: u64) -> Result<(), Error> {
+        faults::check(Operation::Truncate, &self.path).map_err(|error| self.error("cut", error))?;
         let length = libc::off_t::try_from(length).unwrap_or(libc::off_t::MAX);
         // SAFETY: the descriptor is open; no memory is involved.
         let result = unsafe { libc::ftruncate(self.fd.as_raw_fd(), length) };
-        if result == 0 { Ok(()) } else { Err(self.error("cut", io::Error::last_os_error())) }
+        if result != 0 {
+            return Err(self.error("cut", io::Error::last_os_error()));
+        }
+        faults::done(Operation::Truncate, &self.path);
+        Ok(())
     }
 
     fn error(&self, operation: &'static str, source: io::Error) -> Error {
@@ -166,7 +204,9 @@ pub async fn rename(from: &Path, to: &Path) -> Result<(), Error> {
         .build();
     // SAFETY: the strings own the paths, on the heap.
     let (result, _) = unsafe { op::submit(names, entry) }.await;
-    result.map(|_| ()).about("rename", subject)
+    result.about("rename", subject)?;
+    faults::done(Operation::Rename, to);
+    Ok(())
 }
 
 /// Removes a file.
@@ -176,23 +216,21 @@ pub async fn remove(path: &Path) -> Result<(), Error> {
     let entry = opcode::UnlinkAt::new(types::Fd(libc::AT_FDCWD), name.as_ptr()).build();
     // SAFETY: the string owns the path, on the heap.
     let (result, _) = unsafe { op::submit(name, entry) }.await;
-    result.map(|_| ()).about("remove", path.display())
+    result.about("remove", path.display())?;
+    faults::done(Operation::Remove, path);
+    Ok(())
 }
 
 /// Makes the entries of a folder durable: what was renamed into it stays there after a power cut.
 pub async fn sync_directory(path: &Path) -> Result<(), Error> {
     faults::check(Operation::SyncDirectory, path).about("sync folder", path.display())?;
-    let name = c_path(path)?;
-    let entry = opcode::OpenAt::new(types::Fd(libc::AT_FDCWD), name.as_ptr())
-        .flags(libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC)
-        .build();
-    // SAFETY: the string owns the path, on the heap.
-    let (result, _) = unsafe { op::submit(name, entry) }.await;
-    let fd = owned(result.about("open folder", path.display())?);
-    let entry: Entry = opcode::Fsync::new(types::Fd(fd.as_raw_fd())).build();
+    let fd = open_at(path, libc::O_RDONLY | libc::O_DIRECTORY).await?.about("open folder", path.display())?;
+    let entry = opcode::Fsync::new(types::Fd(fd.as_raw_fd())).build();
     // SAFETY: no memory is involved; the operation owns the descriptor.
     let (result, _) = unsafe { op::submit(fd, entry) }.await;
-    result.map(|_| ()).about("sync folder", path.display())
+    result.about("sync folder", path.display())?;
+    faults::done(Operation::SyncDirectory, path);
+    Ok(())
 }
 
 /// Room on the filesystem that holds `path`.
@@ -223,6 +261,73 @@ impl Display for Arrow<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} to {}", self.0.display(), self.1.display())
     }
+}
+
+/// Memory to be written out of.
+///
+/// # Safety
+///
+/// Until it is changed or dropped, what it derefs to stays at its address, also when its owner is moved.
+pub(crate) unsafe trait Memory: Deref<Target = [u8]> + Unpin + 'static {
+    /// Its number among the memory that is registered with this shard's ring.
+    fn fixed_index(&self) -> Option<u16>;
+}
+
+// SAFETY: a block is a pointer into its pool's area.
+unsafe impl Memory for Block {
+    fn fixed_index(&self) -> Option<u16> {
+        self.registered_index(shard::current())
+    }
+}
+
+// SAFETY: a vector's elements are on the heap.
+unsafe impl Memory for Vec<u8> {
+    fn fixed_index(&self) -> Option<u16> {
+        None
+    }
+}
+
+/// Opens a regular file that is there, and no symbolic link to one.
+pub(crate) async fn open_existing(path: &Path, access: c_int) -> Result<OwnedFd, Error> {
+    // Without O_NONBLOCK, opening a pipe would wait for its other end.
+    let flags = access | libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
+    let fd = open_at(path, flags).await?.about("open", path.display())?;
+    let stat = status(&fd).about("open", path.display())?;
+    if stat.st_mode & libc::S_IFMT != libc::S_IFREG {
+        let other = io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file");
+        return Err(Error::new("open", path.display(), other));
+    }
+    // With O_NONBLOCK, some filesystems would answer EAGAIN where others wait for the disk.
+    // SAFETY: the descriptor is open; no memory is involved.
+    let result = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, 0) };
+    if result == -1 {
+        return Err(Error::new("open", path.display(), io::Error::last_os_error()));
+    }
+    Ok(fd)
+}
+
+/// The inner result is the system's: the caller knows what to call it.
+async fn open_at(path: &Path, flags: c_int) -> Result<io::Result<OwnedFd>, Error> {
+    let name = c_path(path)?;
+    let entry = opcode::OpenAt::new(types::Fd(libc::AT_FDCWD), name.as_ptr())
+        .flags(flags | libc::O_CLOEXEC)
+        .mode(0o600)
+        .build();
+    // SAFETY: the string owns the path, on the heap.
+    let (result, _) = unsafe { op::submit(name, entry) }.await;
+    Ok(result.map(owned))
+}
+
+pub(crate) fn status(fd: &OwnedFd) -> io::Result<libc::stat> {
+    // SAFETY: all zeros is a valid value of this plain C structure.
+    let mut stat: libc::stat = unsafe { std::mem::zeroed() };
+    // SAFETY: the descriptor is open, and the pointer valid for the call.
+    let result = unsafe { libc::fstat(fd.as_raw_fd(), &raw mut stat) };
+    if result == 0 { Ok(stat) } else { Err(io::Error::last_os_error()) }
+}
+
+pub(crate) fn length_of(stat: &libc::stat) -> u64 {
+    u64::try_from(stat.st_size).unwrap_or_default()
 }
 
 fn c_path(path: &Path) -> Result<CString, Error> {

@@ -20,18 +20,24 @@ mod probe;
 mod secrecy;
 mod shard;
 mod sigbus;
+mod small;
 mod socket;
+mod source;
+mod synthetic;
 mod worker;
 
 pub use error::Error;
 pub use faults::{Faults, Operation};
-pub use file::{File, Space, free_space, remove, rename, same_filesystem, sync_directory};
-pub use map::{MappedSource, SourceError, SourceIdentity, quiet_file};
+pub use file::{File, FileIdentity, Space, free_space, remove, rename, same_filesystem, sync_directory};
+pub use map::{MappedSource, quiet_file};
 pub use pool::{Block, Pool};
 pub use probe::{Finding, Severity, probe};
 pub use secrecy::forbid_core_dumps;
 pub use shard::{Shard, ShardConfig, ShardThread, available_cpus, start};
+pub use small::{destroy, read_small};
 pub use socket::{Listener, SocketOptions, Stream};
+pub use source::{Source, SourceError, SourceIdentity};
+pub use synthetic::{Pattern, SyntheticContent, SyntheticFile, SyntheticFileError, SyntheticSource};
 pub use worker::Workers;
 
 pub use tokio::task::JoinHandle;

@@ -5,12 +5,13 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use memmap2::{Advice, Mmap, MmapOptions};
 
 use crate::sigbus;
+use crate::source::{SourceError, SourceIdentity};
 
 /// A file that is being sent. It is read from front to back, but may be read again from any position.
 pub struct MappedSource {
@@ -19,62 +20,6 @@ pub struct MappedSource {
     identity: SourceIdentity,
     window_bytes: usize,
     window: Option<Window>,
-}
-
-/// What tells a source from another, or from itself before it was changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SourceIdentity {
-    /// Octets.
-    pub size: u64,
-    /// Time of last modification, nanoseconds since 1970.
-    pub mtime_ns: i64,
-    /// Inode number.
-    pub inode: u64,
-    /// Device number.
-    pub device: u64,
-}
-
-/// A source that cannot be sent.
-#[derive(Debug, thiserror::Error)]
-pub enum SourceError {
-    /// It cannot be opened.
-    #[error("cannot open {}: {source}", path.display())]
-    Open {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// It is a folder, a device, a pipe.
-    #[error("{} is not a regular file", path.display())]
-    NotAFile {
-        /// What was named.
-        path: PathBuf,
-    },
-    /// It changed since it was queued or opened.
-    #[error("{} changed while it was being sent: its {what} is another; send it again when nobody writes to it", path.display())]
-    Changed {
-        /// The file.
-        path: PathBuf,
-        /// What is not as it was.
-        what: &'static str,
-    },
-    /// It was cut shorter, or its disk failed, under the mapping.
-    #[error("{} cannot be read at octet {position}: it was truncated, or its disk has an error", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Where reading was, in octets.
-        position: u64,
-    },
-    /// It cannot be mapped.
-    #[error("cannot map {}: {source}", path.display())]
-    Map {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
 }
 
 struct Window {
@@ -115,16 +60,7 @@ impl MappedSource {
     pub fn check(&self, expected: &SourceIdentity) -> Result<(), SourceError> {
         let open_error = |source| SourceError::Open { path: self.path.clone(), source };
         let now = SourceIdentity::of(&self.file.metadata().map_err(open_error)?);
-        let what = if now.size != expected.size {
-            "size"
-        } else if now.mtime_ns != expected.mtime_ns {
-            "time of modification"
-        } else if (now.inode, now.device) != (expected.inode, expected.device) {
-            "inode"
-        } else {
-            return Ok(());
-        };
-        Err(SourceError::Changed { path: self.path.clone(), what })
+        now.compare(expected, &self.path)
     }
 
     /// Shows `look` the file from `position` on: at least `least` octets, or all that follow; the second
@@ -201,13 +137,6 @@ pub fn quiet_file(path: &Path) -> io::Result<Option<SourceIdentity>> {
         return Ok(None);
     }
     Ok(Some(SourceIdentity::of(&metadata)))
-}
-
-impl SourceIdentity {
-    fn of(metadata: &std::fs::Metadata) -> Self {
-        let mtime_ns = metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec());
-        Self { size: metadata.len(), mtime_ns, inode: metadata.ino(), device: metadata.dev() }
-    }
 }
 
 impl Window {

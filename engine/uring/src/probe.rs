@@ -161,6 +161,7 @@ const REQUIRED: &[(&str, u8)] = &[
     ("connect", opcode::Connect::CODE),
     ("recv", opcode::Recv::CODE),
     ("send", opcode::Send::CODE),
+    ("read", opcode::Read::CODE),
     ("read_fixed", opcode::ReadFixed::CODE),
     ("write_fixed", opcode::WriteFixed::CODE),
     ("write", opcode::Write::CODE),

@@ -1,42 +1,14 @@
-//! The runtime on a real ring: sockets, files, cancellation.
+//! Sockets, and what happens to blocks in flight.
 
 use std::future::Future;
-use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
-use odile_uring::{
-    Faults, File, Listener, Operation, Shard, ShardConfig, SocketOptions, Stream, Workers, rename, start,
-};
+use odile_uring::{Listener, SocketOptions, Stream};
 
-fn on_shard<Fut>(main: impl FnOnce(Shard) -> Fut + Send + 'static)
-where
-    Fut: Future<Output = ()>,
-{
-    on_shard_with(None, main);
-}
-
-fn on_shard_with<Fut>(faults: Option<Arc<dyn Faults>>, main: impl FnOnce(Shard) -> Fut + Send + 'static)
-where
-    Fut: Future<Output = ()>,
-{
-    let workers = Workers::start(1).expect("threads");
-    let config = ShardConfig {
-        index: 0,
-        cpu: None,
-        ring_entries: 64,
-        pool_blocks: 4,
-        block_bytes: 64 * 1024,
-        workers,
-        faults,
-    };
-    start(config, main).expect("io_uring").join();
-}
+use crate::on_shard;
 
 async fn connected() -> (Stream, Stream) {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -149,71 +121,6 @@ fn connecting_to_nobody_and_accepting_after_close_are_errors() {
         let refused = Stream::connect(address, SocketOptions::default(), Duration::from_secs(5)).await;
         let error = refused.err().expect("nobody listens").to_string();
         assert!(error.contains(&address.to_string()), "{error}");
-    });
-}
-
-#[test]
-fn a_file_is_written_synced_and_renamed_without_replacing() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let root = folder.path().to_path_buf();
-    on_shard(|shard| async move {
-        let from = root.join("a.part");
-        let file = File::create(&from).await.expect("a new file");
-        file.allocate(0, 1 << 20).await.expect("room");
-        let mut block = shard.pool.reserve(1).await.pop().expect("one block");
-        block[..3].copy_from_slice(b"abc");
-        let (written, _) = file.write_all_at(block, 3, 2).await;
-        written.expect("it is written");
-        file.set_len(5).expect("it is cut");
-        file.sync_data().await.expect("it is synced");
-        assert_eq!(std::fs::read(&from).expect("readable"), b"\0\0abc");
-        let to = root.join("a");
-        rename(&from, &to).await.expect("it is renamed");
-        odile_uring::sync_directory(&root).await.expect("the folder is synced");
-        File::create(&from).await.expect("another file");
-        let error = rename(&from, &to).await.expect_err("the name is taken");
-        assert_eq!(error.source.kind(), io::ErrorKind::AlreadyExists);
-        odile_uring::remove(&from).await.expect("it is removed");
-        assert!(odile_uring::remove(&from).await.is_err());
-        assert!(File::create(&root.join("none/x")).await.is_err());
-    });
-}
-
-struct Third(AtomicUsize);
-
-impl Faults for Third {
-    fn before(&self, operation: Operation, _: &Path) -> io::Result<()> {
-        if operation == Operation::Write && self.0.fetch_add(1, Ordering::Relaxed) == 2 {
-            return Err(io::Error::from_raw_os_error(28));
-        }
-        Ok(())
-    }
-}
-
-#[test]
-fn a_simulated_fault_comes_out_of_the_operation_it_is_meant_for() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("x");
-    on_shard_with(Some(Arc::new(Third(AtomicUsize::new(0)))), |shard| async move {
-        let file = File::create(&path).await.expect("a new file");
-        let mut block = shard.pool.reserve(1).await.pop().expect("one block");
-        for round in 0..4 {
-            let (written, back) = file.write_all_at(block, 1, round).await;
-            block = back;
-            match written {
-                Ok(()) => assert_ne!(round, 2),
-                Err(error) => assert!(round == 2 && error.is_out_of_space(), "{error}"),
-            }
-        }
-    });
-}
-
-#[test]
-fn a_worker_that_panics_fails_its_job_only() {
-    on_shard(|shard| async move {
-        let failed = shard.workers.run(|| -> u32 { std::panic::resume_unwind(Box::new("on purpose")) }).await;
-        assert!(failed.is_err());
-        assert_eq!(shard.workers.run(|| 7).await.expect("the next job is done"), 7);
     });
 }
 
