@@ -17,6 +17,14 @@ pub(crate) fn unsigned<T: TryFrom<i64>>(row: &Row<'_>, column: &'static str) -> 
     parsed(row, column, |stored: i64| T::try_from(stored).ok())
 }
 
+/// A number that is never negative, if there is one.
+pub(crate) fn optional_unsigned<T: TryFrom<i64>>(
+    row: &Row<'_>,
+    column: &'static str,
+) -> rusqlite::Result<Option<T>> {
+    parsed(row, column, |stored: Option<i64>| stored.map(T::try_from).transpose().ok())
+}
+
 /// `N` octets of text.
 pub(crate) fn text<const N: usize>(row: &Row<'_>, column: &'static str) -> rusqlite::Result<Text<N>> {
     row.get(column).map(Text::from_octets)

@@ -225,7 +225,8 @@ const APPLICATION_ID: i64 = 0x4F44_494C;
 
 /// Each version with what makes it of the one before. A change of the schema adds a step; what was released is never
 /// touched again, because files made by it are out there.
-const STEPS: [(i64, &str); 2] = [(1, include_str!("schema_1.sql")), (2, include_str!("schema_2.sql"))];
+const STEPS: [(i64, &str); 3] =
+    [(1, include_str!("schema_1.sql")), (2, include_str!("schema_2.sql")), (3, include_str!("schema_3.sql"))];
 
 /// The version that [`Catalog::open`] brings a file to.
 pub(crate) const SCHEMA_VERSION: i64 = STEPS[STEPS.len() - 1].0;

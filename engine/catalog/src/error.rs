@@ -120,6 +120,14 @@ pub enum CatalogError {
         /// Its state.
         state: &'static str,
     },
+    /// Misuse: a file is taken up again of which nothing is here.
+    #[error("there is no file {file} of {partner} that could go on: none is being received")]
+    NothingToResume {
+        /// The partner.
+        partner: String,
+        /// The file, as announced.
+        file: String,
+    },
     /// Misuse: a number that the database cannot hold.
     #[error("{what} {value} is beyond what the catalog can store")]
     OutOfRange {

@@ -2,13 +2,15 @@
 //!
 //! ```text
 //! begin_inbound   Receiving    the .part file may be there
+//!   inbound_position           the octets up to it are synced, and those after it may be lost
 //! (synced)
 //! landing         Landing      the .part file is complete; the final path is known
 //! (renamed)
 //! received        Received     the file is in its place, and its receipt is owed: one transaction
 //! ```
 //! After a crash, a row in `Landing` says where to look: if the `.part` file is there, rename it; if the final path
-//! is there, it was renamed; then call [`Catalog::received`].
+//! is there, it was renamed; then call [`Catalog::received`]. A row in `Receiving` with a position can go on there,
+//! once the partner offers the file again: [`Catalog::resume_inbound`].
 
 use odile_wire::command::FileFormat;
 use odile_wire::{FileId, IdentificationCode, UserData, VariableText};
@@ -21,6 +23,7 @@ use crate::error::{CatalogError, Failure};
 use crate::event;
 use crate::json;
 use crate::receipt::{self, NewReceipt, ReceiptKind};
+use crate::resumption;
 use crate::services::Services;
 use crate::state::InboundState;
 use crate::transfer_ref::TransferRef;
@@ -98,6 +101,9 @@ pub struct Inbound {
     pub state: InboundState,
     /// Why it stands there; may be empty.
     pub detail: String,
+    /// Octets of the transmitted stream that are safely here, while it is [`InboundState::Receiving`]: where it can go
+    /// on; 0: from the start.
+    pub position_bytes: u64,
     /// Where it was put; known from [`InboundState::Landing`] on.
     pub final_path: Option<String>,
     /// Octets of the complete file; 0 until [`InboundState::Landing`].
@@ -129,29 +135,24 @@ impl Catalog {
     }
 
     /// Begins to receive a file. One of the same identity that is `Receiving` or `Failed` is taken up again: it
-    /// keeps its number and its `.part` name, all else becomes what is announced now. A negative receipt that is
-    /// still owed for it is withdrawn.
+    /// keeps its number and its `.part` name, all else becomes what is announced now; its position is 0. A negative
+    /// receipt that is still owed for it is withdrawn.
     ///
     /// # Errors
     /// [`CatalogError::AlreadyKnown`] if the file is `Landing` or `Received`: a duplicate.
     pub fn begin_inbound(&mut self, new: &NewInbound, now_ms: i64) -> Result<Inbound, CatalogError> {
-        let announced_blocks = column::signed("file size", new.announced_blocks)?;
         new.services.require_storable()?;
         self.write("begin a received file in", |tx| {
             let (id, line) = match find_key(tx, &new.partner, &new.file)? {
                 None => {
-                    insert(tx, new, announced_blocks, now_ms)?;
+                    insert(tx, new, now_ms)?;
                     (tx.last_insert_rowid(), format!("offered by {} as {}", new.partner, new.file))
                 }
                 Some(known) if known.state.may_become(InboundState::Receiving) => {
-                    take_up(tx, known.id, new, announced_blocks, now_ms)?;
-                    receipt::withdraw(tx, known.id)?;
+                    resumption::take_up(tx, known.id, new, 0, now_ms)?;
                     (known.id, "offered again".to_owned())
                 }
-                Some(known) => {
-                    let transfer = TransferRef::Inbound(known.id);
-                    return Err(CatalogError::AlreadyKnown { transfer, state: known.state.as_str() }.into());
-                }
+                Some(known) => return Err(duplicate(&known).into()),
             };
             event::append(tx, TransferRef::Inbound(id), &line, now_ms)?;
             existing(tx, id)
@@ -232,12 +233,16 @@ pub(crate) fn find(connection: &Connection, id: i64) -> Result<Option<Inbound>, 
     Ok(statement.query_row([id], from_row).optional()?)
 }
 
-fn existing(connection: &Connection, id: i64) -> Result<Inbound, Failure> {
+pub(crate) fn existing(connection: &Connection, id: i64) -> Result<Inbound, Failure> {
     find(connection, id)?
         .ok_or_else(|| CatalogError::NoSuchTransfer { transfer: TransferRef::Inbound(id) }.into())
 }
 
-fn find_key(connection: &Connection, partner: &str, file: &FileId) -> Result<Option<Inbound>, Failure> {
+pub(crate) fn find_key(
+    connection: &Connection,
+    partner: &str,
+    file: &FileId,
+) -> Result<Option<Inbound>, Failure> {
     let found = connection
         .prepare_cached(
             "SELECT * FROM inbound
@@ -291,12 +296,13 @@ fn set_state(
     event::append(connection, TransferRef::Inbound(id), &event::line(state.as_str(), detail), now_ms)
 }
 
-fn insert(
-    connection: &Connection,
-    new: &NewInbound,
-    announced_blocks: i64,
-    now_ms: i64,
-) -> Result<(), Failure> {
+/// What a file is that is offered once more, but needs nothing any more.
+pub(crate) fn duplicate(known: &Inbound) -> CatalogError {
+    CatalogError::AlreadyKnown { transfer: TransferRef::Inbound(known.id), state: known.state.as_str() }
+}
+
+fn insert(connection: &Connection, new: &NewInbound, now_ms: i64) -> Result<(), Failure> {
+    let announced_blocks = column::signed("file size", new.announced_blocks)?;
     connection
         .prepare_cached(
             "INSERT INTO inbound (
@@ -332,42 +338,6 @@ fn insert(
     Ok(())
 }
 
-fn take_up(
-    connection: &Connection,
-    id: i64,
-    new: &NewInbound,
-    announced_blocks: i64,
-    now_ms: i64,
-) -> Result<(), Failure> {
-    connection
-        .prepare_cached(
-            "UPDATE inbound SET
-                 destination = :destination, originator = :originator, user = :user, format = :format,
-                 record_size = :record_size, announced_blocks = :announced_blocks, description = :description,
-                 security = :security, suite = :suite, compression = :compression,
-                 signed_receipt = :signed_receipt,
-                 state = 'receiving', detail = '', final_path = NULL, octets = 0, records = 0, digest = NULL,
-                 transmitted_octets = NULL, transmitted_hash = NULL, signer = NULL, changed_ms = :now
-             WHERE id = :id",
-        )?
-        .execute(named_params! {
-            ":destination": new.file.destination.octets(),
-            ":originator": new.file.originator.octets(),
-            ":user": new.user.octets(),
-            ":format": new.format.letter(),
-            ":record_size": new.record_size,
-            ":announced_blocks": announced_blocks,
-            ":description": new.description.octets(),
-            ":security": new.services.security,
-            ":suite": new.services.suite,
-            ":compression": new.services.compression,
-            ":signed_receipt": new.services.signed_receipt,
-            ":now": now_ms,
-            ":id": id,
-        })?;
-    Ok(())
-}
-
 fn from_row(row: &Row<'_>) -> rusqlite::Result<Inbound> {
     Ok(Inbound {
         id: row.get("id")?,
@@ -382,6 +352,7 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Inbound> {
         services: Services::from_row(row)?,
         state: column::parsed(row, "state", |name: String| InboundState::from_name(&name))?,
         detail: row.get("detail")?,
+        position_bytes: column::unsigned(row, "position_bytes")?,
         final_path: row.get("final_path")?,
         octets: column::unsigned(row, "octets")?,
         records: column::unsigned(row, "records")?,

@@ -14,7 +14,8 @@
 //!
 //! inbound    Receiving ─▶ Landing ─▶ Received, and in the same transaction a receipt is owed
 //!              ▲ └───────────┴─▶ Failed
-//!              └───────────────────┘ the peer offers the file again
+//!              └───────────────────┘ the peer offers the file again: from the start; from a position, if it was
+//!                                    interrupted while Receiving
 //! ```
 
 #![forbid(unsafe_code)]
@@ -28,7 +29,9 @@ mod history;
 mod inbound;
 mod json;
 mod outbound;
+mod outbound_change;
 mod receipt;
+mod resumption;
 mod services;
 mod stamp;
 mod state;
@@ -44,7 +47,8 @@ pub use error::CatalogError;
 pub use event::{EVENT_TEXT_BYTES_MAX, EVENTS_PER_TRANSFER_MAX, Event};
 pub use history::{HistoryEntry, HistoryFilter, Transfer, TransferDetail};
 pub use inbound::{Inbound, Landing, NewInbound};
-pub use outbound::{AfterDelivery, NewOutbound, Outbound, OutboundChange, SourceIdentity};
+pub use outbound::{AfterDelivery, NewOutbound, Outbound, SourceIdentity};
+pub use outbound_change::OutboundChange;
 pub use receipt::{NewReceipt, Receipt, ReceiptKind, ReceiptSummary, StoredReceipt};
 pub use services::Services;
 pub use state::{InboundState, OutboundState, ReceiptState};

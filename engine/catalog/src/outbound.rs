@@ -109,10 +109,14 @@ pub struct Outbound {
     pub state: OutboundState,
     /// Why it stands there; may be empty.
     pub detail: String,
-    /// Octets of the transmitted stream that are known to have been sent.
+    /// Octets of the transmitted stream that are known to have been sent; 0: from the start.
     pub position_bytes: u64,
+    /// Octets of the transmitted stream in all, as far as known: an estimate for what is sealed.
+    pub total_bytes: Option<u64>,
     /// How often it was tried.
     pub attempts: u32,
+    /// Attempts in a row that moved nothing.
+    pub fruitless: u32,
     /// Not tried before this time, in unix milliseconds.
     pub not_before_ms: i64,
     /// When it was first offered to the partner, in unix milliseconds.
@@ -121,67 +125,6 @@ pub struct Outbound {
     pub created_ms: i64,
     /// When anything of it last changed, in unix milliseconds.
     pub changed_ms: i64,
-}
-
-/// A change to a file to be sent; what is `None` stays as it is.
-///
-/// ```
-/// use odile_catalog::{OutboundChange, OutboundState};
-///
-/// let retry = OutboundChange::to(OutboundState::Queued).detail("line broken").not_before_ms(1_764_000_060_000);
-/// let checkpoint = OutboundChange::default().position_bytes(1 << 20);
-/// ```
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct OutboundChange {
-    /// The new state. A new state without `detail` clears the old detail.
-    pub state: Option<OutboundState>,
-    /// Why: shown to operators and written into the transfer's story.
-    pub detail: Option<String>,
-    /// Octets of the transmitted stream that are known to have been sent.
-    pub position_bytes: Option<u64>,
-    /// Not to be tried before this time.
-    pub not_before_ms: Option<i64>,
-    /// The stream as it went out: what its receipt is held against.
-    pub transmitted: Option<Transmitted>,
-    /// Counts one attempt more.
-    pub counts_attempt: bool,
-}
-
-impl OutboundChange {
-    /// A change of state.
-    pub fn to(state: OutboundState) -> Self {
-        Self { state: Some(state), ..Self::default() }
-    }
-
-    /// Says why.
-    pub fn detail(mut self, detail: impl Into<String>) -> Self {
-        self.detail = Some(detail.into());
-        self
-    }
-
-    /// Sets how much was sent.
-    pub fn position_bytes(mut self, position_bytes: u64) -> Self {
-        self.position_bytes = Some(position_bytes);
-        self
-    }
-
-    /// Puts the next attempt off.
-    pub fn not_before_ms(mut self, not_before_ms: i64) -> Self {
-        self.not_before_ms = Some(not_before_ms);
-        self
-    }
-
-    /// Says what went out: with `Sent`, or as soon as the last octet has gone.
-    pub fn transmitted(mut self, transmitted: Transmitted) -> Self {
-        self.transmitted = Some(transmitted);
-        self
-    }
-
-    /// Counts one attempt more.
-    pub fn counting_attempt(mut self) -> Self {
-        self.counts_attempt = true;
-        self
-    }
 }
 
 impl AfterDelivery {
@@ -301,63 +244,6 @@ impl Catalog {
         })
     }
 
-    /// Changes a file to be sent. A change of state, or one with a detail, adds a line to its story.
-    ///
-    /// # Errors
-    /// [`CatalogError::IllegalTransition`] if [`OutboundState::may_become`] says no; then nothing is changed.
-    pub fn set_outbound(
-        &mut self,
-        id: i64,
-        change: &OutboundChange,
-        now_ms: i64,
-    ) -> Result<(), CatalogError> {
-        let position_bytes =
-            change.position_bytes.map(|value| column::signed("position", value)).transpose()?;
-        let (transmitted_octets, transmitted_hash) = Transmitted::columns(change.transmitted.as_ref())?;
-        self.write("change a file to be sent in", |tx| {
-            let before = existing(tx, id)?;
-            let state = change.state.unwrap_or(before.state);
-            if change.state.is_some() && !before.state.may_become(state) {
-                return Err(illegal(id, before.state, state).into());
-            }
-            let detail = match (&change.detail, change.state) {
-                (Some(detail), _) => detail.as_str(),
-                (None, Some(_)) => "",
-                (None, None) => before.detail.as_str(),
-            };
-            tx.prepare_cached(
-                "UPDATE outbound SET
-                     state = :state,
-                     detail = :detail,
-                     position_bytes = coalesce(:position_bytes, position_bytes),
-                     not_before_ms = coalesce(:not_before_ms, not_before_ms),
-                     transmitted_octets = coalesce(:transmitted_octets, transmitted_octets),
-                     transmitted_hash = coalesce(:transmitted_hash, transmitted_hash),
-                     attempts = attempts + :attempts,
-                     first_offered_ms = CASE WHEN :state = 'sending' THEN coalesce(first_offered_ms, :now)
-                                             ELSE first_offered_ms END,
-                     changed_ms = :now
-                 WHERE id = :id",
-            )?
-            .execute(named_params! {
-                ":state": state.as_str(),
-                ":detail": detail,
-                ":position_bytes": position_bytes,
-                ":not_before_ms": change.not_before_ms,
-                ":transmitted_octets": transmitted_octets,
-                ":transmitted_hash": transmitted_hash,
-                ":attempts": i64::from(change.counts_attempt),
-                ":now": now_ms,
-                ":id": id,
-            })?;
-            if state != before.state || change.detail.is_some() {
-                let line = event::line(state.as_str(), detail);
-                event::append(tx, TransferRef::Outbound(id), &line, now_ms)?;
-            }
-            Ok(())
-        })
-    }
-
     /// Notes at all files that are queued for the partner why they still wait, without changing when they are due.
     pub fn explain_waiting(&mut self, partner: &str, detail: &str, now_ms: i64) -> Result<(), CatalogError> {
         self.write("note why files wait in", |tx| {
@@ -407,12 +293,21 @@ impl Catalog {
     /// All files that are not in a final state, oldest first.
     pub fn queue(&self) -> Result<Vec<Outbound>, CatalogError> {
         self.read("read the queue of", |connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT * FROM outbound WHERE state IN ('queued', 'sending', 'sent', 'unproven', 'held')
-                 ORDER BY id",
-            )?;
+            let query = format!("SELECT * FROM outbound WHERE {UNSETTLED} ORDER BY id");
+            let mut statement = connection.prepare_cached(&query)?;
             let files = statement.query_map([], from_row)?;
             Ok(files.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// The numbers of all files that are not in a final state, lowest first: what was stored to send them again
+    /// octet for octet must be kept.
+    pub fn outbound_unsettled(&self) -> Result<Vec<i64>, CatalogError> {
+        self.read("read the queue of", |connection| {
+            let query = format!("SELECT id FROM outbound WHERE {UNSETTLED} ORDER BY id");
+            let mut statement = connection.prepare_cached(&query)?;
+            let ids = statement.query_map([], |row| row.get(0))?;
+            Ok(ids.collect::<Result<_, _>>()?)
         })
     }
 
@@ -483,7 +378,9 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Outbound> {
         state: column::parsed(row, "state", |name: String| OutboundState::from_name(&name))?,
         detail: row.get("detail")?,
         position_bytes: column::unsigned(row, "position_bytes")?,
+        total_bytes: column::optional_unsigned(row, "total_bytes")?,
         attempts: column::unsigned(row, "attempts")?,
+        fruitless: column::unsigned(row, "fruitless")?,
         not_before_ms: row.get("not_before_ms")?,
         first_offered_ms: row.get("first_offered_ms")?,
         created_ms: row.get("created_ms")?,
@@ -543,6 +440,9 @@ fn free_stamp(
         (date, time) = next.ok_or_else(none_left)?;
     }
 }
+
+/// States that are not final, see [`OutboundState::is_final`].
+const UNSETTLED: &str = "state IN ('queued', 'sending', 'sent', 'unproven', 'held')";
 
 /// The first counter of a second (RFC 5024 §5.3.3, SFIDTIME: 0001 to 9999).
 const COUNTER_FIRST: u16 = 1;

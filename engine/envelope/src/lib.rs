@@ -22,7 +22,7 @@ pub mod open;
 mod passphrase;
 mod queue;
 pub mod seal;
-mod stored;
+pub mod stored;
 mod suite;
 mod verdict;
 

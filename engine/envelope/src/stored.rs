@@ -1,4 +1,4 @@
-//! What is stored and comes back.
+//! What is stored and comes back: plans, checkpoints, and what others build around them.
 //!
 //! ```text
 //! version octet │ fields in postcard's form │ first 8 octets of SHA-256 over all before
@@ -17,14 +17,22 @@ use crate::error::CheckpointError;
 const CHECK_BYTES: usize = 8;
 
 /// Octets of a value.
-pub(crate) fn write(value: &impl Serialize, version: u8) -> Result<Vec<u8>, CheckpointError> {
+///
+/// # Errors
+///
+/// [`CheckpointError::Damaged`] if the value has no such form (a map of unknown length).
+pub fn write(value: &impl Serialize, version: u8) -> Result<Vec<u8>, CheckpointError> {
     let mut octets = postcard::to_extend(value, vec![version]).map_err(|_| CheckpointError::Damaged)?;
     octets.extend_from_slice(&check(&octets));
     Ok(octets)
 }
 
 /// The value of octets.
-pub(crate) fn read<T: DeserializeOwned>(octets: &[u8], version: u8) -> Result<T, CheckpointError> {
+///
+/// # Errors
+///
+/// [`CheckpointError::Version`] if another version wrote it, [`CheckpointError::Damaged`] if it was cut off or altered.
+pub fn read<T: DeserializeOwned>(octets: &[u8], version: u8) -> Result<T, CheckpointError> {
     let (&found, _) = octets.split_first().ok_or(CheckpointError::Damaged)?;
     if found != version {
         return Err(CheckpointError::Version { found, known: version });

@@ -7,6 +7,7 @@ mod error;
 mod file_terms;
 mod keys;
 mod partner;
+mod retry_terms;
 mod session_terms;
 mod station;
 mod tls_terms;
@@ -19,10 +20,12 @@ pub use file_terms::{
 };
 pub use keys::{KeyName, KeySettings, Purpose};
 pub use partner::{Partner, PartnerName};
+pub use retry_terms::{RetrySettings, RetryTerms};
 pub use session_terms::{SessionSettings, SessionTerms};
 pub use station::StationConfig;
 pub use tls_terms::{TlsSettings, TlsTerms, Transport};
 pub use usage::Usage;
 pub use value::{
-    Address, BufferSize, Code, CreditWindow, DeflateLevel, Host, LevelNumber, Secret, SuiteNumber,
+    Address, BufferSize, Code, CreditWindow, DeflateLevel, Host, JitterPercent, LevelNumber, RetrySeconds,
+    Secret, SuiteNumber,
 };

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use crate::error::ConfigError;
 use crate::file_terms::{ReceiveSettings, ReceiveTerms, SendSettings, SendTerms};
+use crate::retry_terms::{RetrySettings, RetryTerms};
 use crate::session_terms::{SessionSettings, SessionTerms};
 use crate::station::StationConfig;
 use crate::tls_terms::{TlsSettings, TlsTerms, Transport};
@@ -51,6 +52,8 @@ pub struct Partner {
     pub describe: bool,
     /// How sessions are set up.
     pub session: SessionSettings,
+    /// When interrupted files are tried again.
+    pub retry: RetryTerms,
 }
 
 #[derive(Deserialize)]
@@ -68,6 +71,8 @@ struct File {
     describe: Option<bool>,
     #[serde(default)]
     session: SessionSettings,
+    #[serde(default)]
+    retry: RetrySettings,
     #[serde(default)]
     tls: TlsSettings,
     #[serde(default)]
@@ -89,6 +94,7 @@ impl Partner {
         let wrong = |message: String| ConfigError::about(file, message);
         let session = parsed.session.or(&station.session);
         session.terms().map_err(wrong)?;
+        let retry = parsed.retry.or(&station.retry).terms().map_err(wrong)?;
         let transport = parsed.transport.unwrap_or(Transport::Plain);
         let wants_certificates = parsed.tls.inbound_client_certificate == Some(Usage::Required);
         if transport == Transport::Plain && wants_certificates {
@@ -123,6 +129,7 @@ impl Partner {
             may_receive: parsed.may_receive.unwrap_or(true),
             describe: parsed.describe.unwrap_or(true),
             session,
+            retry,
         })
     }
 

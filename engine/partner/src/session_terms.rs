@@ -24,6 +24,8 @@ pub struct SessionSettings {
     pub buffer_compression: Option<bool>,
     /// Whether both sides must prove who they are (SSIDAUTH, RFC 5024 §4.2.3).
     pub authentication: Option<bool>,
+    /// Whether interrupted files go on where they were cut (SSIDREST, RFC 5024 §5.3.2).
+    pub restart: Option<bool>,
     /// Seconds to wait for an answer of the peer.
     pub inactivity_seconds: Option<u32>,
     /// Seconds to wait for a connection.
@@ -45,6 +47,8 @@ pub struct SessionTerms {
     pub buffer_compression: bool,
     /// Whether both sides must prove who they are.
     pub authentication: bool,
+    /// Whether interrupted files go on where they were cut; if not, they start again from the first octet.
+    pub restart: bool,
     /// How long to wait for an answer of the peer.
     pub inactivity: Duration,
     /// How long to wait for a connection.
@@ -61,6 +65,7 @@ impl SessionSettings {
             level_max: self.level_max.or(other.level_max),
             buffer_compression: self.buffer_compression.or(other.buffer_compression),
             authentication: self.authentication.or(other.authentication),
+            restart: self.restart.or(other.restart),
             inactivity_seconds: self.inactivity_seconds.or(other.inactivity_seconds),
             connect_seconds: self.connect_seconds.or(other.connect_seconds),
         }
@@ -92,6 +97,7 @@ impl SessionSettings {
             level_max,
             buffer_compression: self.buffer_compression.unwrap_or(false),
             authentication,
+            restart: self.restart.unwrap_or(true),
             inactivity: seconds(self.inactivity_seconds, DEFAULT_INACTIVITY_SECONDS),
             connect: seconds(self.connect_seconds, DEFAULT_CONNECT_SECONDS),
         })

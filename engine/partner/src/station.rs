@@ -8,6 +8,7 @@ use serde::Deserialize;
 use crate::error::ConfigError;
 use crate::file_terms::{ReceiveSettings, SendSettings};
 use crate::keys::KeySettings;
+use crate::retry_terms::RetrySettings;
 use crate::session_terms::SessionSettings;
 use crate::tls_terms::TlsSettings;
 use crate::value::Code;
@@ -28,6 +29,8 @@ pub struct StationConfig {
     /// Defaults for all partners.
     pub session: SessionSettings,
     /// Defaults for all partners.
+    pub retry: RetrySettings,
+    /// Defaults for all partners.
     pub tls: TlsSettings,
     /// Defaults for all partners.
     pub send: SendSettings,
@@ -47,6 +50,8 @@ struct File {
     #[serde(default)]
     session: SessionSettings,
     #[serde(default)]
+    retry: RetrySettings,
+    #[serde(default)]
     tls: TlsSettings,
     #[serde(default)]
     send: SendSettings,
@@ -61,6 +66,7 @@ impl StationConfig {
             toml::from_str(text).map_err(|error| ConfigError::from_toml(file, text, &error))?;
         let wrong = |message: String| ConfigError::about(file, message);
         parsed.session.terms().map_err(wrong)?;
+        parsed.retry.terms().map_err(wrong)?;
         parsed.keys.check().map_err(wrong)?;
         parsed.receive.terms().map_err(wrong)?;
         Ok(Self {
@@ -70,6 +76,7 @@ impl StationConfig {
             keys: parsed.keys,
             outbox_quiet_seconds: parsed.outbox_quiet_seconds.unwrap_or(DEFAULT_QUIET_SECONDS),
             session: parsed.session,
+            retry: parsed.retry,
             tls: parsed.tls,
             send: parsed.send,
             receive: parsed.receive,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use odile_envelope::Suite;
 use odile_envelope::deflate::CompressionLevel;
@@ -61,6 +62,16 @@ pub struct SuiteNumber(Suite);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "i64")]
 pub struct DeflateLevel(CompressionLevel);
+
+/// A time between attempts: 1 to 86400 seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "i64")]
+pub struct RetrySeconds(u32);
+
+/// How far a time between attempts may be off by chance: 0 to 100 percent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "i64")]
+pub struct JitterPercent(u8);
 
 impl BufferSize {
     /// The size in octets.
@@ -178,6 +189,44 @@ impl TryFrom<i64> for DeflateLevel {
     }
 }
 
+impl RetrySeconds {
+    /// The time.
+    pub fn duration(self) -> Duration {
+        Duration::from_secs(u64::from(self.0))
+    }
+}
+
+impl TryFrom<i64> for RetrySeconds {
+    type Error = String;
+
+    fn try_from(seconds: i64) -> Result<Self, String> {
+        match u32::try_from(seconds) {
+            Ok(time) if (1..=RETRY_SECONDS_MAX).contains(&time) => Ok(Self(time)),
+            _ => Err(format!(
+                "{seconds} is no time between attempts: 1 to {RETRY_SECONDS_MAX} seconds are allowed"
+            )),
+        }
+    }
+}
+
+impl JitterPercent {
+    /// The percentage.
+    pub const fn percent(self) -> u8 {
+        self.0
+    }
+}
+
+impl TryFrom<i64> for JitterPercent {
+    type Error = String;
+
+    fn try_from(percent: i64) -> Result<Self, String> {
+        match u8::try_from(percent) {
+            Ok(jitter) if jitter <= JITTER_PERCENT_MAX => Ok(Self(jitter)),
+            _ => Err(format!("{percent} is no jitter: 0 to {JITTER_PERCENT_MAX} percent are allowed")),
+        }
+    }
+}
+
 impl Host {
     /// With the port to use if none was given.
     pub fn address(self, usual_port: u16) -> Address {
@@ -239,3 +288,9 @@ impl fmt::Display for Host {
         }
     }
 }
+
+/// A day: a file that waits longer is forgotten by people.
+const RETRY_SECONDS_MAX: u32 = 86_400;
+
+/// All of the wait.
+const JITTER_PERCENT_MAX: u8 = 100;

@@ -1,7 +1,9 @@
 //! Station and partner files: what is taken, and what a mistake is answered with.
 
+use std::time::Duration;
+
 use odile_envelope::Suite;
-use odile_partner::{Partner, ServiceWish, SessionSettings, StationConfig, Transport, Usage};
+use odile_partner::{Partner, RetryTerms, ServiceWish, SessionSettings, StationConfig, Transport, Usage};
 use odile_wire::{Level, Password};
 
 const STATION: &str = "code = \"O0013000001ODILE\"\nlisten = \"127.0.0.1:3305\"\n[session]\ncredit = 64\n";
@@ -160,4 +162,85 @@ fn mistakes_in_the_terms_are_named() {
     ] {
         assert!(StationConfig::parse("station.toml", text).is_err(), "{text:?}");
     }
+}
+
+#[test]
+fn interrupted_files_go_on_unless_somebody_says_otherwise() {
+    let station = |restart| {
+        let text = format!("code = \"X\"\n[session]\nrestart = {restart}\n");
+        StationConfig::parse("station.toml", &text).unwrap()
+    };
+    let restarts = |text: &str, station: &StationConfig, flag| {
+        let partner = Partner::parse("Y".parse().unwrap(), "Y.toml", text, station).unwrap();
+        let flags = SessionSettings { restart: flag, ..SessionSettings::default() };
+        partner.terms(&flags).unwrap().restart
+    };
+    let (silent, refusing) = ("code = \"Y\"\n", "code = \"Y\"\n[session]\nrestart = false\n");
+    assert!(partner(silent).unwrap().terms(&SessionSettings::default()).unwrap().restart);
+    assert!(!restarts(silent, &station(false), None));
+    assert!(restarts(silent, &station(false), Some(true)));
+    assert!(!restarts(refusing, &station(true), None));
+    assert!(!restarts(silent, &station(true), Some(false)));
+}
+
+#[test]
+fn attempts_again_need_no_table() {
+    let retry = partner("code = \"X\"\n").unwrap().retry;
+    assert_eq!((retry.first, retry.longest), (Duration::from_secs(5), Duration::from_secs(300)));
+    assert_eq!((retry.attempts_max, retry.jitter), (None, 20));
+    assert_eq!(retry, RetryTerms::default());
+    assert_eq!(partner("code = \"X\"\n[retry]\n").unwrap().retry, retry);
+}
+
+#[test]
+fn retry_keys_come_from_the_partner_first_and_then_from_the_station() {
+    let station = "code = \"X\"\n[retry]\nfirst_seconds = 2\nlongest_seconds = 86400\nattempts_max = 9\n\
+                   jitter_percent = 100\n";
+    let station = StationConfig::parse("station.toml", station).unwrap();
+    let retry = |table: &str| {
+        let text = format!("code = \"Y\"\n[retry]\n{table}");
+        Partner::parse("Y".parse().unwrap(), "Y.toml", &text, &station).unwrap().retry
+    };
+    let of_station = RetryTerms {
+        first: Duration::from_secs(2),
+        longest: Duration::from_secs(86_400),
+        attempts_max: Some(9),
+        jitter: 100,
+    };
+    assert_eq!(retry(""), of_station);
+    let own = retry("first_seconds = 1\nlongest_seconds = 1\nattempts_max = 0\njitter_percent = 0\n");
+    let second = Duration::from_secs(1);
+    assert_eq!(own, RetryTerms { first: second, longest: second, attempts_max: None, jitter: 0 });
+    assert_eq!(retry("attempts_max = 1\n"), RetryTerms { attempts_max: Some(1), ..of_station });
+}
+
+#[test]
+fn mistakes_in_the_retry_table_are_named() {
+    let contradiction = "[retry] first_seconds = 301 is above longest_seconds = 300";
+    for (table, part) in [
+        ("first_seconds = 0\n", "first_seconds: 0 is no time between attempts: 1 to 86400 seconds"),
+        ("first_seconds = -5\n", "1 to 86400 seconds"),
+        ("longest_seconds = 86401\n", "longest_seconds: 86401 is no time between attempts"),
+        ("longest_seconds = \"5m\"\n", "longest_seconds"),
+        ("jitter_percent = 101\n", "jitter_percent: 101 is no jitter: 0 to 100 percent"),
+        ("jitter_percent = -1\n", "0 to 100 percent"),
+        ("attempts_max = -1\n", "attempts_max"),
+        ("first = 5\n", "first"),
+        ("first_seconds = 301\n", contradiction),
+        ("longest_seconds = 4\n", "first_seconds = 5 is above longest_seconds = 4"),
+    ] {
+        let text = format!("code = \"X\"\n[retry]\n{table}");
+        let error = partner(&text).unwrap_err();
+        assert!(error.starts_with("partners/ACME.toml"), "{error}");
+        assert!(error.contains(part), "{table:?} gave {error}");
+        let error = StationConfig::parse("station.toml", &text).unwrap_err().to_string();
+        assert!(error.starts_with("station.toml"), "{error}");
+        assert!(error.contains(part), "{table:?} gave {error}");
+    }
+    // Each may be right by itself.
+    let station =
+        StationConfig::parse("station.toml", "code = \"X\"\n[retry]\nfirst_seconds = 60\n").unwrap();
+    let text = "code = \"Y\"\n[retry]\nlongest_seconds = 59\n";
+    let error = Partner::parse("Y".parse().unwrap(), "Y.toml", text, &station).unwrap_err();
+    assert!(error.to_string().contains("first_seconds = 60 is above longest_seconds = 59"), "{error}");
 }

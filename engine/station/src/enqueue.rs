@@ -6,7 +6,7 @@ use jiff::Zoned;
 use odile_catalog::{AfterDelivery, NewOutbound, SourceIdentity};
 use odile_partner::{FileServices, Partner, Purpose, ServiceWish};
 use odile_transfer::{blocks_of, checked_dataset_name, dataset_name_from};
-use odile_uring::MappedSource;
+use odile_uring::{Source, SyntheticFile};
 use odile_wire::command::FileFormat;
 use odile_wire::{
     DatasetName, DateStamp, FILE_SIZE_BLOCKS_MAX, FileId, IdentificationCode, TimeStamp, UserData,
@@ -74,7 +74,10 @@ impl SendRequest {
         if !partner.may_receive {
             return Err(cannot(format!("{}: may_receive = false forbids sending files", partner.name)));
         }
-        let source = MappedSource::open(&self.path, 0).map_err(|error| cannot(error.to_string()))?;
+        if self.delete_after_delivery && SyntheticFile::is_named_by(&self.path) {
+            return Err(cannot("a synthetic file cannot be deleted after its delivery".to_owned()));
+        }
+        let source = Source::open(&self.path, 0).map_err(|error| cannot(error.to_string()))?;
         let identity = source.identity();
         if blocks_of(identity.size) > FILE_SIZE_BLOCKS_MAX {
             return Err(cannot(format!(

@@ -93,6 +93,18 @@ pub enum StationError {
     /// The catalog's thread has ended.
     #[error("the catalog has stopped; see the first error in the log")]
     LedgerStopped,
+    /// A checkpoint cannot be written down.
+    #[error("a checkpoint cannot be written: {text}")]
+    Checkpoint {
+        /// Why not.
+        text: String,
+    },
+    /// What came is not what was to come.
+    #[error("the content differs from what was expected at octet {position}")]
+    Unexpected {
+        /// Where.
+        position: u64,
+    },
     /// The runtime refused.
     #[error(transparent)]
     Uring(#[from] odile_uring::Error),

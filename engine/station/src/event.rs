@@ -27,32 +27,134 @@ pub struct SessionEnd {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the Display text of each says what its fields are")]
 pub enum Event {
-    Listening { address: SocketAddr, transport: Transport },
-    ListenFailed { text: String },
-    Connected { session: u64, peer: SocketAddr },
-    Secured { session: u64, tls: String },
-    HandshakeFailed { peer: SocketAddr, text: String },
-    CallFailed { partner: String, text: String },
-    SessionOpened { session: u64, partner: String, level: u8, buffer_size: u32, credit: u16 },
-    SessionRefused { session: u64, peer: SocketAddr, code: String, reason: EndSessionReason },
-    SessionEnded { session: u64, partner: Option<String>, end: SessionEnd },
-    FileQueued { transfer: TransferRef, partner: String, dataset_name: String, path: String },
-    FileOffered { transfer: TransferRef, partner: String, dataset_name: String, services: String },
-    FileSent { transfer: TransferRef, octets: u64 },
-    FileRefused { transfer: TransferRef, text: String },
-    FileFailed { transfer: TransferRef, text: String },
-    Receiving { transfer: TransferRef, partner: String, dataset_name: String, announced_octets: u64 },
-    Received { transfer: TransferRef, octets: u64, path: String, found: String },
-    ReceiveFailed { transfer: TransferRef, text: String },
-    OfferRefused { session: u64, dataset_name: String, text: String },
-    ReceiptSent { transfer: TransferRef },
-    ReceiptArrived { transfer: TransferRef, text: String },
-    ReceiptUnproven { transfer: TransferRef, text: String },
-    UnknownReceipt { session: u64, dataset_name: String },
-    OutboxSkipped { path: String, text: String },
-    CertificateExpires { text: String },
-    Recovered { text: String },
-    Trouble { text: String },
+    Listening {
+        address: SocketAddr,
+        transport: Transport,
+    },
+    ListenFailed {
+        text: String,
+    },
+    Connected {
+        session: u64,
+        peer: SocketAddr,
+    },
+    Secured {
+        session: u64,
+        tls: String,
+    },
+    HandshakeFailed {
+        peer: SocketAddr,
+        text: String,
+    },
+    CallFailed {
+        partner: String,
+        text: String,
+    },
+    SessionOpened {
+        session: u64,
+        partner: String,
+        level: u8,
+        buffer_size: u32,
+        credit: u16,
+    },
+    SessionRefused {
+        session: u64,
+        peer: SocketAddr,
+        code: String,
+        reason: EndSessionReason,
+    },
+    SessionEnded {
+        session: u64,
+        partner: Option<String>,
+        end: SessionEnd,
+    },
+    FileQueued {
+        transfer: TransferRef,
+        partner: String,
+        dataset_name: String,
+        path: String,
+    },
+    FileOffered {
+        transfer: TransferRef,
+        partner: String,
+        dataset_name: String,
+        services: String,
+    },
+    FileSent {
+        transfer: TransferRef,
+        octets: u64,
+    },
+    FileRefused {
+        transfer: TransferRef,
+        text: String,
+    },
+    FileFailed {
+        transfer: TransferRef,
+        text: String,
+    },
+    Receiving {
+        transfer: TransferRef,
+        partner: String,
+        dataset_name: String,
+        announced_octets: u64,
+        from_octet: u64,
+    },
+    Interrupted {
+        transfer: TransferRef,
+        text: String,
+        safe_octets: u64,
+    },
+    Resumed {
+        transfer: TransferRef,
+        place: String,
+    },
+    StartsAgain {
+        transfer: TransferRef,
+        text: String,
+    },
+    Received {
+        transfer: TransferRef,
+        octets: u64,
+        path: String,
+        found: String,
+    },
+    ReceiveFailed {
+        transfer: TransferRef,
+        text: String,
+    },
+    OfferRefused {
+        session: u64,
+        dataset_name: String,
+        text: String,
+    },
+    ReceiptSent {
+        transfer: TransferRef,
+    },
+    ReceiptArrived {
+        transfer: TransferRef,
+        text: String,
+    },
+    ReceiptUnproven {
+        transfer: TransferRef,
+        text: String,
+    },
+    UnknownReceipt {
+        session: u64,
+        dataset_name: String,
+    },
+    OutboxSkipped {
+        path: String,
+        text: String,
+    },
+    CertificateExpires {
+        text: String,
+    },
+    Recovered {
+        text: String,
+    },
+    Trouble {
+        text: String,
+    },
 }
 
 impl Event {
@@ -67,6 +169,8 @@ impl Event {
             | Self::FileRefused { .. }
             | Self::FileFailed { .. }
             | Self::ReceiveFailed { .. }
+            | Self::Interrupted { .. }
+            | Self::StartsAgain { .. }
             | Self::OfferRefused { .. }
             | Self::ReceiptUnproven { .. }
             | Self::UnknownReceipt { .. }
@@ -117,12 +221,21 @@ impl fmt::Display for Event {
             }
             Self::FileRefused { transfer, text } => write!(f, "{transfer} refused by the partner: {text}"),
             Self::FileFailed { transfer, text } => write!(f, "{transfer} not sent: {text}"),
-            Self::Receiving { transfer, partner, dataset_name, announced_octets } => {
+            Self::Receiving { transfer, partner, dataset_name, announced_octets, from_octet } => {
                 write!(
                     f,
                     "{transfer} {dataset_name}: receiving from {partner}, about {announced_octets} octets"
+                )?;
+                if *from_octet > 0 { write!(f, ", from octet {from_octet} on") } else { Ok(()) }
+            }
+            Self::Interrupted { transfer, text, safe_octets } => {
+                write!(
+                    f,
+                    "{transfer} interrupted: {text}; {safe_octets} octets are safe, the partner goes on there"
                 )
             }
+            Self::Resumed { transfer, place } => write!(f, "{transfer} goes on from {place} on"),
+            Self::StartsAgain { transfer, text } => write!(f, "{transfer} {text}"),
             Self::Received { transfer, octets, path, found } => {
                 write!(f, "{transfer} received, {octets} octets: {path}")?;
                 if found.is_empty() { Ok(()) } else { write!(f, "; {found}") }

@@ -3,20 +3,24 @@
 //!
 //! ```text
 //! link ──(block, length)──▶ task: open on a worker ──(block, length)──▶ writer
+//!      ──(mark)──────────▶                         ──(checkpoint)────▶
 //!      ◀──── free block ────                       ◀──── free block ────
 //! ```
 //!
+//! Where a plain file can be taken up again, the link knows, and marks it; where an envelope can, its opener does.
+//!
 //! After a failure the task still gives blocks back, so that the link can read to the end of the file and answer EFNA.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::sync::Arc;
 
-use odile_envelope::{OpenError, OpenFinish, OpenTerms, Opened, Opener, Suite};
-use odile_transfer::{Transmitted, Witness};
+use odile_envelope::{OpenCheckpoint, OpenError, OpenFinish, Opened, Opener, Suite};
+use odile_transfer::{ArrivalCheckpoint, ArrivalState, Place, Transmitted, Witness};
 use odile_uring::{Block, JoinHandle, Workers};
 use tokio::sync::mpsc;
 
+use crate::error::StationError;
+use crate::pace::Pace;
 use crate::spool::PartFile;
 
 /// Takes a file in.
@@ -29,18 +33,34 @@ pub(crate) enum Intake {
 
 /// The link's end of the task.
 pub(crate) struct Watched {
-    blocks: mpsc::Sender<(Block, usize)>,
+    items: mpsc::Sender<Item>,
     free: mpsc::Receiver<Block>,
-    failed: Rc<Cell<bool>>,
+    state: Rc<State>,
     task: JoinHandle<(PartFile, Result<Verdict, Refused>)>,
+}
+
+enum Item {
+    Data(Block, usize),
+    /// A plain file can be taken up again behind what came before.
+    Mark(Place),
+    /// No more comes for now: there is no verdict yet.
+    Pause,
+}
+
+/// What the link may look at while the task runs.
+#[derive(Default)]
+struct State {
+    failed: Cell<bool>,
+    safe: Cell<u64>,
+    trouble: RefCell<Option<String>>,
 }
 
 /// What is done with what comes.
 pub(crate) enum Work {
     /// It is written as it is, and watched for the receipt.
     Watch(Box<Witness>),
-    /// It is an envelope.
-    Open(Box<Opener>),
+    /// It is an envelope. Its checkpoints are made at this pace.
+    Open(Box<Opener>, Pace),
 }
 
 /// What was found at the end of a file.
@@ -59,6 +79,8 @@ pub(crate) enum Refused {
     Content(Box<Unusable>),
     /// The fault is ours.
     Worker(std::io::Error),
+    /// It was cut off: there is no verdict.
+    Paused,
 }
 
 /// A file that is of no use.
@@ -84,13 +106,6 @@ fn unusable(error: OpenError, transmitted: Option<Transmitted>) -> Refused {
     Refused::Content(Box::new(Unusable { problem: error.into(), transmitted }))
 }
 
-impl Work {
-    /// Opens an envelope on these terms.
-    pub(crate) fn open(terms: OpenTerms) -> Self {
-        Self::Open(Box::new(Opener::new(Arc::new(terms))))
-    }
-}
-
 impl Intake {
     /// `blocks` circulate between link and task; for [`Work::Watch`] none is needed, since those of the writer go all
     /// the way.
@@ -98,26 +113,42 @@ impl Intake {
         let Some(work) = work else { return Self::Plain(part) };
         // For every block that can be on its way.
         let room = blocks.len().max(crate::Options::BLOCKS_PER_TRANSFER);
-        let (to_task, from_link) = mpsc::channel(room);
+        let (to_task, from_link) = mpsc::channel(2 * room + 1);
         let (to_link, free) = mpsc::channel(room);
         for block in blocks {
             // The channel has room for every block.
             let _ = to_link.try_send(block);
         }
-        let failed = Rc::new(Cell::new(false));
-        let task = Task { from_link, to_link, part, workers, failed: Rc::clone(&failed) };
+        let state = Rc::new(State::default());
+        let task = Task { from_link, to_link, part, workers, state: Rc::clone(&state) };
         let task = match work {
             Work::Watch(witness) => odile_uring::spawn(task.watch(witness)),
-            Work::Open(opener) => odile_uring::spawn(task.open(opener)),
+            Work::Open(opener, pace) => odile_uring::spawn(task.open(opener, pace)),
         };
-        Self::Watched(Box::new(Watched { blocks: to_task, free, failed, task }))
+        Self::Watched(Box::new(Watched { items: to_task, free, state, task }))
     }
 
     /// True once something went wrong: [`Intake::conclude`] or [`PartFile::finish`] says what.
     pub(crate) fn has_failed(&self) -> bool {
         match self {
             Self::Plain(part) => part.has_failed(),
-            Self::Watched(watched) => watched.failed.get(),
+            Self::Watched(watched) => watched.state.failed.get(),
+        }
+    }
+
+    /// Octets of the transmitted file that a synced checkpoint tells of, if one was made.
+    pub(crate) fn safe_position(&self) -> u64 {
+        match self {
+            Self::Plain(part) => part.safe_position(),
+            Self::Watched(watched) => watched.state.safe.get(),
+        }
+    }
+
+    /// Why checkpoints cannot be written, once.
+    pub(crate) fn take_trouble(&self) -> Option<String> {
+        match self {
+            Self::Plain(part) => part.take_trouble(),
+            Self::Watched(watched) => watched.state.trouble.take(),
         }
     }
 
@@ -135,7 +166,19 @@ impl Intake {
             Self::Plain(part) => part.write(block, length).await,
             // It can only fail if the task panicked, which `conclude` tells.
             Self::Watched(watched) => {
-                let _ = watched.blocks.send((block, length)).await;
+                let _ = watched.items.send(Item::Data(block, length)).await;
+            }
+        }
+    }
+
+    /// A plain file can be taken up again behind what was handed over.
+    pub(crate) async fn mark(&mut self, place: Place) {
+        match self {
+            Self::Plain(part) => {
+                part.checkpoint(ArrivalCheckpoint { place, state: ArrivalState::Plain }).await;
+            }
+            Self::Watched(watched) => {
+                let _ = watched.items.send(Item::Mark(place)).await;
             }
         }
     }
@@ -145,8 +188,8 @@ impl Intake {
         match self {
             Self::Plain(part) => (part, Ok(Verdict::default())),
             Self::Watched(watched) => {
-                let Watched { blocks, task, .. } = *watched;
-                drop(blocks);
+                let Watched { items, task, .. } = *watched;
+                drop(items);
                 match task.await {
                     Ok(outcome) => outcome,
                     Err(panic) => std::panic::resume_unwind(panic.into_panic()),
@@ -154,14 +197,45 @@ impl Intake {
             }
         }
     }
+
+    /// In the middle of the file: what came is kept. Gives the octets of the transmitted file that are safe, and what
+    /// went wrong before.
+    pub(crate) async fn pause(self) -> (u64, Result<(), NotKept>) {
+        let (part, verdict) = match self {
+            Self::Plain(part) => (part, Err(Refused::Paused)),
+            Self::Watched(watched) => {
+                let _ = watched.items.send(Item::Pause).await;
+                Self::Watched(watched).conclude().await
+            }
+        };
+        let (safe, written) = part.pause().await;
+        let outcome = match (written, verdict) {
+            (Err(error), _) => Err(NotKept::Storage(error)),
+            (Ok(()), Err(Refused::Content(found))) => Err(NotKept::Content(found)),
+            (Ok(()), Err(Refused::Worker(error))) => Err(NotKept::Worker(error)),
+            (Ok(()), Err(Refused::Paused) | Ok(_)) => Ok(()),
+        };
+        (safe, outcome)
+    }
+}
+
+/// What was wrong with a file before it was cut off.
+#[derive(Debug)]
+pub(crate) enum NotKept {
+    /// It is of no use.
+    Content(Box<Unusable>),
+    /// The fault is ours.
+    Worker(std::io::Error),
+    /// It could not be stored.
+    Storage(StationError),
 }
 
 struct Task {
-    from_link: mpsc::Receiver<(Block, usize)>,
+    from_link: mpsc::Receiver<Item>,
     to_link: mpsc::Sender<Block>,
     part: PartFile,
     workers: Workers,
-    failed: Rc<Cell<bool>>,
+    state: Rc<State>,
 }
 
 impl Task {
@@ -178,7 +252,16 @@ impl Task {
                 let _ = self.to_link.try_send(block);
                 lent += 1;
             }
-            let Some((block, length)) = self.from_link.recv().await else { break };
+            let (block, length) = match self.from_link.recv().await {
+                Some(Item::Data(block, length)) => (block, length),
+                Some(Item::Mark(place)) => {
+                    let state = ArrivalState::Watched(witness.state());
+                    self.part.checkpoint(ArrivalCheckpoint { place, state }).await;
+                    continue;
+                }
+                Some(Item::Pause) => return (self.part, Err(Refused::Paused)),
+                None => break,
+            };
             lent -= 1;
             if let Some(block) = self.part.try_free_block() {
                 let _ = self.to_link.try_send(block);
@@ -192,10 +275,10 @@ impl Task {
                 Ok((back, block)) => {
                     witness = back;
                     self.part.write(block, length).await;
-                    self.failed.set(self.part.has_failed());
+                    self.tell(false);
                 }
                 Err(error) => {
-                    self.failed.set(true);
+                    self.tell(true);
                     return (self.part, Err(Refused::Worker(error)));
                 }
             }
@@ -204,13 +287,23 @@ impl Task {
         (self.part, Ok(Verdict { transmitted, opened: None }))
     }
 
-    async fn open(mut self, opener: Box<Opener>) -> (PartFile, Result<Verdict, Refused>) {
-        let mut opening = Opening { opener: Some(opener), room: None, is_refused: false };
+    async fn open(mut self, opener: Box<Opener>, pace: Pace) -> (PartFile, Result<Verdict, Refused>) {
+        let mut opening = Opening { opener: Some(opener), room: None, is_refused: false, pace, newest: None };
         let mut outcome = Ok(());
-        while let Some((mut block, length)) = self.from_link.recv().await {
+        while let Some(item) = self.from_link.recv().await {
+            let (mut block, length) = match item {
+                Item::Data(block, length) => (block, length),
+                // Where an envelope can be taken up again, its opener knows.
+                Item::Mark(_) => continue,
+                Item::Pause if outcome.is_ok() && !opening.is_refused => {
+                    opening.hand_on(&mut self.part).await;
+                    return (self.part, Err(Refused::Paused));
+                }
+                Item::Pause => break,
+            };
             if outcome.is_ok() {
                 (outcome, block) = opening.push(block, length, &mut self.part, &self.workers).await;
-                self.failed.set(outcome.is_err() || opening.is_refused || self.part.has_failed());
+                self.tell(outcome.is_err() || opening.is_refused);
             }
             let _ = self.to_link.try_send(block);
         }
@@ -219,6 +312,14 @@ impl Task {
             Err(refused) => Err(refused),
         };
         (self.part, verdict)
+    }
+
+    fn tell(&self, has_failed: bool) {
+        self.state.failed.set(has_failed || self.part.has_failed());
+        self.state.safe.set(self.part.safe_position());
+        if let Some(trouble) = self.part.take_trouble() {
+            self.state.trouble.replace(Some(trouble));
+        }
     }
 }
 
@@ -229,6 +330,9 @@ struct Opening {
     room: Option<(Block, usize)>,
     /// It is of no use: what comes is hashed for a negative receipt.
     is_refused: bool,
+    pace: Pace,
+    /// With compression, the newest checkpoint that was not handed on; otherwise there is one anywhere.
+    newest: Option<OpenCheckpoint>,
 }
 
 /// What travels to a worker and back.
@@ -239,6 +343,7 @@ struct Step {
     output: Block,
     filled: usize,
     result: Result<Option<Opened>, OpenError>,
+    checkpoint: Option<OpenCheckpoint>,
 }
 
 impl Opening {
@@ -269,9 +374,29 @@ impl Opening {
             input = back;
             at += step.consumed;
             self.is_refused |= step.result.is_err();
+            let position = step.opener.input_position();
             self.put_back(step.opener, step.output, step.filled, part).await;
+            if step.checkpoint.is_some() {
+                self.newest = step.checkpoint;
+            }
+            if self.pace.is_due(position) {
+                self.hand_on(part).await;
+            }
         }
         (Ok(()), input)
+    }
+
+    /// Hands the newest checkpoint on, behind all that was opened.
+    async fn hand_on(&mut self, part: &mut PartFile) {
+        let newest = self.newest.take().or_else(|| self.opener.as_ref()?.checkpoint());
+        let Some(newest) = newest else { return };
+        // The writer must have got what the checkpoint tells of.
+        if let Some((block, filled)) = self.room.take_if(|(_, filled)| *filled > 0) {
+            part.write(block, filled).await;
+        }
+        self.pace.made(newest.input_position());
+        let place = Place { received: newest.input_position(), records: 0, stored: newest.output_position() };
+        part.checkpoint(ArrivalCheckpoint { place, state: ArrivalState::Opened(newest) }).await;
     }
 
     /// Gets the verdict.
@@ -326,12 +451,16 @@ fn step(
     let mut consumed = 0;
     let octets = input.get(range).unwrap_or_default();
     let mut result = Ok(None);
+    let mut checkpoint = None;
     while consumed < octets.len() && filled < output.len() {
         let rest = octets.get(consumed..).unwrap_or_default();
         match opener.push(rest, output.get_mut(filled..).unwrap_or_default()) {
             Ok(progress) => {
                 consumed += progress.consumed;
                 filled += progress.written;
+                if progress.is_checkpoint {
+                    checkpoint = opener.checkpoint();
+                }
             }
             Err(error) => {
                 // The opener has taken all of it, and keeps the error for the end.
@@ -340,7 +469,7 @@ fn step(
             }
         }
     }
-    Step { opener, input: Some(input), consumed, output, filled, result }
+    Step { opener, input: Some(input), consumed, output, filled, result, checkpoint }
 }
 
 /// Writes what is left, as far as there is room; with the verdict, if that was all. On a worker.
@@ -359,7 +488,7 @@ fn conclude(mut opener: Box<Opener>, mut output: Block, mut filled: usize) -> St
             }
         }
     }
-    Step { opener, input: None, consumed: 0, output, filled, result }
+    Step { opener, input: None, consumed: 0, output, filled, result, checkpoint: None }
 }
 
 fn transmitted(opener: &Opener) -> Option<Transmitted> {

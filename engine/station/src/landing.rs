@@ -7,17 +7,17 @@
 //! ```
 //!
 //! The content is renamed only when everything before is durable. Whatever is found after a crash is therefore
-//! clear: a `.part` was not finished (it is received again), a file in the inbox was. If the folder cannot be
+//! clear: a `.part` was not finished (it goes on from its checkpoint), a file in the inbox was. If the folder cannot be
 //! synced, the file is taken back out of the inbox before the peer learns that it must send it again.
 
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use odile_catalog::{Inbound, InboundState, NewReceipt, ReceiptKind, TransferRef};
 use odile_partner::Partner;
 use odile_transfer::inbox_file_name;
+use odile_uring::{SyntheticContent, SyntheticFile};
 use odile_wire::VariableText;
 use serde_json::json;
 
@@ -27,7 +27,7 @@ use crate::event::Event;
 use crate::intake::Verdict;
 use crate::shared::Shared;
 use crate::spool::PartFile;
-use crate::{receipts, services};
+use crate::{arrival, receipts, services, slots};
 
 /// A file whose last octet has come.
 pub(crate) struct Landing<'a> {
@@ -62,8 +62,11 @@ impl Landing<'_> {
         let mut copy = 0;
         let mut name = free_name(&folder, self.inbound, &mut copy);
         let sidecar = from.with_extension("json");
-        let (content, description, noted) =
-            tokio::join!(part.finish(), self.write_sidecar(&sidecar), self.note_landing(&folder, &name),);
+        let (content, description, noted) = tokio::join!(
+            part.finish(),
+            self.write_sidecar(&sidecar),
+            self.note_landing(in_folder(&folder, &name)),
+        );
         content?;
         description?;
         noted?;
@@ -73,7 +76,7 @@ impl Landing<'_> {
                 Err(StationError::Uring(error)) if error.source.kind() == io::ErrorKind::AlreadyExists => {
                     copy += 1;
                     name = free_name(&folder, self.inbound, &mut copy);
-                    self.note_landing(&folder, &name).await?;
+                    self.note_landing(in_folder(&folder, &name)).await?;
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -85,7 +88,24 @@ impl Landing<'_> {
         let mut inbound = self.inbound.clone();
         inbound.transmitted = self.verdict.transmitted.as_ref().map(services::stored_stream);
         received(self.shared, self.partner, inbound).await.map_err(NotLanded::Unnoted)?;
+        self.forget_checkpoints().await;
         Ok(folder.join(name))
+    }
+
+    /// What was compared with its content, and dropped, is received without a file.
+    pub(crate) async fn check_off(&self, content: SyntheticContent) -> Result<PathBuf, NotLanded> {
+        let path = SyntheticFile { content, octets: self.octets }.to_string();
+        self.note_landing(path.clone()).await?;
+        let mut inbound = self.inbound.clone();
+        inbound.transmitted = self.verdict.transmitted.as_ref().map(services::stored_stream);
+        received(self.shared, self.partner, inbound).await.map_err(NotLanded::Unnoted)?;
+        self.forget_checkpoints().await;
+        Ok(path.into())
+    }
+
+    /// They tell of nothing any more. If they cannot be removed, the next start does.
+    async fn forget_checkpoints(&self) {
+        let _ = slots::remove(&self.shared.home.spool(), arrival::stem(self.inbound)).await;
     }
 
     /// Removes from the inbox what was just put there.
@@ -130,10 +150,10 @@ impl Landing<'_> {
         Ok(file.sync_data().await?)
     }
 
-    async fn note_landing(&self, folder: &Path, name: &str) -> Result<(), StationError> {
+    async fn note_landing(&self, final_path: String) -> Result<(), StationError> {
         let id = self.inbound.id;
         let landing = odile_catalog::Landing {
-            final_path: folder.join(name).to_string_lossy().into_owned(),
+            final_path,
             octets: self.octets,
             records: self.records,
             digest: None,
@@ -142,6 +162,10 @@ impl Landing<'_> {
         };
         self.shared.ledger.run(move |catalog| catalog.landing(id, &landing, now_ms())).await
     }
+}
+
+fn in_folder(folder: &Path, name: &str) -> String {
+    folder.join(name).to_string_lossy().into_owned()
 }
 
 async fn received(
@@ -207,14 +231,38 @@ pub(crate) fn recover(shared: &Shared) -> Result<(), StationError> {
             shared.ledger.run_blocking(move |catalog| catalog.received(id, &receipt, now_ms()))?;
             shared.tell(recovered(id));
         } else {
-            give_up(shared, id)?;
+            keep_or_give_up(shared, &inbound)?;
         }
     }
     let receiving = shared.ledger.run_blocking(|catalog| catalog.inbound_in(InboundState::Receiving))?;
     for inbound in receiving {
-        give_up(shared, inbound.id)?;
+        keep_or_give_up(shared, &inbound)?;
     }
-    remove_leftovers(shared)
+    Ok(())
+}
+
+/// A file that did not land: its partner goes on with it, if a checkpoint says where.
+fn keep_or_give_up(shared: &Shared, inbound: &Inbound) -> Result<(), StationError> {
+    let id = inbound.id;
+    let transfer = TransferRef::Inbound(id);
+    let safe_octets = arrival::Remains::of(&shared.home, inbound, None).safe_position();
+    if safe_octets == 0 {
+        let text = "the station ended while the file came; the partner sends it again";
+        shared.ledger.run_blocking(move |catalog| catalog.failed_inbound(id, text, now_ms()))?;
+        shared.tell(Event::ReceiveFailed { transfer, text: text.to_owned() });
+        return Ok(());
+    }
+    let text = "the station ended while the file came";
+    let is_noted = inbound.state == InboundState::Receiving
+        && inbound.position_bytes == safe_octets
+        && !inbound.detail.is_empty();
+    if !is_noted {
+        shared
+            .ledger
+            .run_blocking(move |catalog| catalog.interrupt_inbound(id, text, safe_octets, now_ms()))?;
+        shared.tell(Event::Interrupted { transfer, text: text.to_owned(), safe_octets });
+    }
+    Ok(())
 }
 
 /// While the station runs: a file that its partner offers again, although it had landed and only the catalog does
@@ -230,30 +278,11 @@ pub(crate) async fn settle(shared: &Arc<Shared>, inbound: &Inbound) -> Result<bo
 
 fn has_landed(shared: &Shared, inbound: &Inbound) -> bool {
     let part = shared.home.spool().join(&inbound.part_name);
-    inbound.final_path.as_ref().is_some_and(|path| Path::new(path).exists()) && !part.exists()
+    let is_there = |path: &Path| SyntheticFile::is_named_by(path) || path.exists();
+    inbound.final_path.as_ref().is_some_and(|path| is_there(Path::new(path))) && !part.exists()
 }
 
 fn recovered(id: i64) -> Event {
     let transfer = TransferRef::Inbound(id);
     Event::Recovered { text: format!("{transfer} had arrived, but was not noted; its receipt is owed now") }
-}
-
-fn give_up(shared: &Shared, id: i64) -> Result<(), StationError> {
-    let text = "the station was stopped while the file came; the partner sends it again";
-    shared.ledger.run_blocking(move |catalog| catalog.failed_inbound(id, text, now_ms()))?;
-    shared.tell(Event::ReceiveFailed { transfer: TransferRef::Inbound(id), text: text.to_owned() });
-    Ok(())
-}
-
-/// Nothing in the spool outlives a start: what was finished is in the inbox.
-fn remove_leftovers(shared: &Shared) -> Result<(), StationError> {
-    let spool = shared.home.spool();
-    for entry in std::fs::read_dir(&spool).map_err(StationError::io("read folder", &spool))? {
-        let path = entry.map_err(StationError::io("read folder", &spool))?.path();
-        let name = path.file_name().unwrap_or_default().as_bytes();
-        if name.ends_with(b".part") || name.ends_with(b".json") {
-            std::fs::remove_file(&path).map_err(StationError::io("remove", &path))?;
-        }
-    }
-    Ok(())
 }

@@ -57,6 +57,14 @@ impl Ledger {
         Ok(result.await.map_err(|_| StationError::LedgerStopped)??)
     }
 
+    /// The same, if nobody waits for the outcome: for what only those who look want to know.
+    pub(crate) fn post(&self, work: impl FnOnce(&mut Catalog) -> Result<(), CatalogError> + Send + 'static) {
+        // A catalog that is gone is told of by whoever needs it.
+        let _ = self.hand_over(Request::Work(Box::new(move |catalog| {
+            let _ = work(catalog);
+        })));
+    }
+
     /// The same, for threads that may wait.
     pub(crate) fn run_blocking<T: Send + 'static>(
         &self,

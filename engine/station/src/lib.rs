@@ -10,6 +10,7 @@
 //!          └─ workers      what may wait for the disk
 //! ```
 
+mod arrival;
 mod clock;
 pub mod control;
 mod enqueue;
@@ -18,25 +19,31 @@ pub mod envelope_file;
 mod error;
 mod event;
 mod expiry;
+mod explain;
 mod home;
 mod intake;
 pub mod keyring;
 mod landing;
 mod ledger;
+mod leftovers;
 mod link;
 mod options;
 mod outbox;
+mod pace;
 mod progress;
 pub mod receipts;
 mod scheduler;
+mod seal_store;
 mod services;
 mod shared;
+mod slots;
 mod spool;
 mod station;
 
 pub use enqueue::SendRequest;
 pub use error::StationError;
 pub use event::{Event, EventSink, SessionEnd};
+pub use explain::resumption;
 pub use home::{Configuration, Home, HomeLock};
 pub use options::{Options, Target};
 pub use progress::{Progress, ProgressBoard};
@@ -48,7 +55,7 @@ pub use odile_envelope as envelope;
 pub use odile_partner as partner;
 pub use odile_transfer::{NameError, checked_dataset_name, dataset_name_from};
 pub use odile_uring::{
-    Faults, Finding, Operation, Severity, available_cpus, forbid_core_dumps, free_space, probe,
-    same_filesystem,
+    Faults, Finding, Operation, Pattern, Severity, SyntheticContent, SyntheticFile, available_cpus,
+    forbid_core_dumps, free_space, probe, same_filesystem,
 };
 pub use odile_wire as wire;

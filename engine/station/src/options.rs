@@ -1,9 +1,10 @@
 //! How a station runs on this machine: what flags set, as opposed to what is agreed with partners.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use odile_partner::{DeflateLevel, SessionSettings};
-use odile_uring::{Faults, SocketOptions};
+use odile_uring::{Faults, SocketOptions, SyntheticContent};
 
 /// How a station runs.
 #[derive(Clone)]
@@ -22,6 +23,10 @@ pub struct Options {
     pub window_bytes: usize,
     /// Received data is synced to disk behind the write position each time so many bytes have come.
     pub sync_bytes: u64,
+    /// A transfer makes a checkpoint each time so many octets have passed …
+    pub checkpoint_bytes: u64,
+    /// … or so much time, if any have.
+    pub checkpoint_time: Duration,
     /// Options of sockets.
     pub sockets: SocketOptions,
     /// Overrides what station and partner files say about sessions.
@@ -41,6 +46,9 @@ pub enum Target {
     Inbox,
     /// Nowhere: it is received, counted and dropped. For measuring; no receipt is ever sent for it.
     Discard,
+    /// Nowhere, but every octet is compared with what it must be. For rehearsing sizes that no disk holds: receipts
+    /// are sent, and reception goes on where it was cut.
+    Check(SyntheticContent),
 }
 
 impl Options {
@@ -70,6 +78,8 @@ impl Default for Options {
             block_bytes: BLOCK_BYTES,
             window_bytes: 8 << 20,
             sync_bytes: 64 << 20,
+            checkpoint_bytes: 256 << 20,
+            checkpoint_time: Duration::from_secs(5),
             sockets: SocketOptions::default(),
             session: SessionSettings::default(),
             compression_level: None,

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use odile_partner::{Address, Partner, PartnerName};
+use odile_catalog::TransferRef;
+use odile_partner::{Address, Partner, PartnerName, RetryTerms};
 use odile_uring::{Shard, Stream};
 use odile_wire::EndSessionReason;
 use tokio::sync::{mpsc, oneshot};
@@ -15,6 +16,7 @@ use crate::event::{Event, SessionEnd};
 use crate::link::{Link, LinkReport};
 use crate::shared::{Calling, Shared};
 use crate::station::Calls;
+use crate::{entropy, seal_store};
 
 /// How a call ended: the session's end, or why there was none.
 pub(crate) type CallOutcome = Result<SessionEnd, String>;
@@ -25,6 +27,8 @@ pub(crate) enum Demand {
     Call { partner: Arc<Partner>, done: oneshot::Sender<CallOutcome> },
     /// A partner for which something waits is to be called without waiting after earlier failures.
     Hurry { partner: PartnerName },
+    /// What was kept of a file, so that it could go on, is to be destroyed.
+    Forget { outbound: i64 },
 }
 
 /// A call for a shard to make.
@@ -39,6 +43,7 @@ pub(crate) struct Order {
 /// A call is over.
 struct Outcome {
     partner: PartnerName,
+    retry: RetryTerms,
     verdict: Verdict,
     /// When the call was ordered.
     ordered: Instant,
@@ -49,6 +54,8 @@ struct Outcome {
 enum Verdict {
     /// Something moved: call again as soon as there is more.
     Useful,
+    /// Something moved, and then it broke.
+    Broken,
     /// Nothing moved, or it failed: wait before the next call.
     Useless,
 }
@@ -93,6 +100,12 @@ impl Scheduler {
                     Demand::Hurry { partner } => {
                         let hurried = Some(Instant::now());
                         backoffs.insert(partner, Backoff { hurried, ..Backoff::default() });
+                    }
+                    Demand::Forget { outbound } => {
+                        if let Err(error) = seal_store::destroy(&self.shared.home, outbound).await {
+                            let text = format!("what was kept of {}: {error}", TransferRef::Outbound(outbound));
+                            self.shared.tell(Event::Trouble { text });
+                        }
                     }
                 },
                 () = tokio::time::sleep(wait) => {}
@@ -166,10 +179,16 @@ fn note(backoffs: &mut HashMap<PartnerName, Backoff>, outcome: Outcome) {
     let backoff = backoffs.entry(outcome.partner).or_default();
     match outcome.verdict {
         Verdict::Useful => *backoff = Backoff::default(),
-        Verdict::Useless if backoff.hurried.is_some_and(|hurried| hurried > outcome.ordered) => {}
-        Verdict::Useless => {
-            let wait = CALL_AGAIN.saturating_mul(1 << backoff.failures.min(6)).min(CALL_AGAIN_MAX);
-            backoff.failures += 1;
+        Verdict::Useless | Verdict::Broken
+            if backoff.hurried.is_some_and(|hurried| hurried > outcome.ordered) => {}
+        Verdict::Broken | Verdict::Useless => {
+            if outcome.verdict == Verdict::Broken {
+                backoff.failures = 0;
+            }
+            let mut dice = [0; 8];
+            entropy::fill(&mut dice);
+            let wait = outcome.retry.delay(backoff.failures, u64::from_be_bytes(dice));
+            backoff.failures = backoff.failures.saturating_add(1);
             backoff.not_before = Some(Instant::now() + wait);
         }
     }
@@ -181,6 +200,7 @@ impl Order {
         let outcome = call(&shared, shard, &self.partner).await;
         let verdict = match &outcome {
             Ok(report) if report.end.reason == EndSessionReason::NORMAL && report.moved => Verdict::Useful,
+            Ok(report) if report.moved => Verdict::Broken,
             _ => Verdict::Useless,
         };
         if let Err(text) = &outcome {
@@ -192,8 +212,8 @@ impl Order {
                 shared.tell(Event::Trouble { text: error.to_string() });
             }
         }
-        let (partner, ordered) = (self.partner.name.clone(), self.ordered);
-        let _ = self.results.send(Outcome { partner, verdict, ordered });
+        let (partner, retry, ordered) = (self.partner.name.clone(), self.partner.retry, self.ordered);
+        let _ = self.results.send(Outcome { partner, retry, verdict, ordered });
         // Only now may it be called again.
         drop(self.calling);
         if let Some(done) = self.done {
@@ -235,5 +255,3 @@ async fn resolve(shard: &Shard, address: Address) -> Result<Vec<SocketAddr>, Str
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 const WAIT_MIN: Duration = Duration::from_millis(20);
 const WAIT_MAX: Duration = Duration::from_secs(30);
-const CALL_AGAIN: Duration = Duration::from_secs(5);
-const CALL_AGAIN_MAX: Duration = Duration::from_secs(300);

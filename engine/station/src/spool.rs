@@ -1,69 +1,131 @@
-//! A file on its way in: `spool/NUMBER.part`, written behind the link by a task of its own.
+//! A file on its way in: `spool/STEM.part`, written behind the link by a task of its own, and its checkpoints.
 //!
 //! ```text
 //! link ──(block, length)──▶ writer task: reserve room, write, sync behind
+//!      ──(checkpoint)────▶              sync what was written before it ─▶ write it to the older slot, synced
 //!      ◀──── free block ────
 //! ```
 //!
 //! After an error the task still gives blocks back, without writing, so that the link can read to the end of the
 //! file and answer EFNA.
 
-use std::cell::Cell;
-use std::path::{Path, PathBuf};
+use std::cell::{Cell, RefCell};
+use std::path::PathBuf;
 use std::rc::Rc;
 
-use odile_uring::{Block, Error, File, JoinHandle};
+use odile_transfer::ArrivalCheckpoint;
+use odile_uring::{Block, Error, File, FileIdentity, JoinHandle, SyntheticContent};
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use crate::options::Target;
+use crate::error::StationError;
+use crate::slots::Slots;
 
 /// A `.part` file being written.
 pub(crate) struct PartFile {
-    blocks: mpsc::Sender<(Block, usize)>,
+    items: mpsc::Sender<Item>,
     free: mpsc::Receiver<Block>,
-    failed: Rc<Cell<bool>>,
-    task: JoinHandle<Result<u64, Error>>,
+    state: Rc<State>,
+    task: JoinHandle<Result<u64, StationError>>,
 }
 
 /// What the writer needs to know.
 pub(crate) struct PartPlan {
-    /// Where to; `None` drops the content.
-    path: Option<PathBuf>,
-    announced_octets: u64,
-    sync_bytes: u64,
+    pub(crate) goal: Goal,
+    /// Octets that are there already: the last that a checkpoint tells of. What is beyond is cut off.
+    pub(crate) start: u64,
+    /// Room is reserved for so many octets in all, as the file grows.
+    pub(crate) announced_octets: u64,
+    /// Data is synced behind the write position each time so much has been written.
+    pub(crate) sync_bytes: u64,
+    /// Where checkpoints go; none: there are none.
+    pub(crate) slots: Option<Slots>,
 }
 
-impl PartPlan {
-    pub(crate) fn new(path: &Path, target: Target, announced_octets: u64, sync_bytes: u64) -> Self {
-        let path = match target {
-            Target::Inbox => Some(path.into()),
-            Target::Discard => None,
-        };
-        Self { path, announced_octets, sync_bytes: sync_bytes.max(1) }
-    }
+/// Where the content goes.
+pub(crate) enum Goal {
+    /// Into this file.
+    File(PathBuf),
+    /// It is compared with what it must be, and dropped.
+    Check(SyntheticContent),
+    /// It is dropped.
+    Nowhere,
+}
+
+/// A checkpoint as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StoredArrival {
+    /// Inode and device of the `.part` file that it tells of; none: there is no file.
+    pub(crate) part: Option<(u64, u64)>,
+    pub(crate) checkpoint: ArrivalCheckpoint,
+}
+
+enum Item {
+    Data(Block, usize),
+    /// All data before it is what it tells of.
+    Checkpoint(Box<ArrivalCheckpoint>),
+    /// No more comes for now: the last checkpoint must be made durable.
+    Pause,
+}
+
+/// What the link may look at while the task runs.
+#[derive(Default)]
+struct State {
+    failed: Cell<bool>,
+    safe: Cell<u64>,
+    trouble: RefCell<Option<String>>,
 }
 
 impl PartFile {
-    /// Creates the file and starts its writer, which circulates `blocks`.
-    pub(crate) async fn create(plan: PartPlan, blocks: Vec<Block>) -> Result<Self, Error> {
-        let file = match &plan.path {
-            Some(path) => Some(File::create(path).await?),
-            None => None,
+    /// Creates the file, or opens what is there of it, and starts its writer, which circulates `blocks`.
+    pub(crate) async fn open(plan: PartPlan, blocks: Vec<Block>) -> Result<Self, Error> {
+        let file = match &plan.goal {
+            Goal::File(path) if plan.start == 0 => Some(File::create(path).await?),
+            Goal::File(path) => {
+                let file = File::open(path).await?;
+                file.set_len(plan.start)?;
+                Some(file)
+            }
+            Goal::Check(_) | Goal::Nowhere => None,
         };
-        let (to_writer, from_link) = mpsc::channel(blocks.len());
+        let identity = file.as_ref().map(File::identity).transpose()?;
+        // Checkpoints are few, and there is never more than one for a block.
+        let (to_writer, from_link) = mpsc::channel(2 * blocks.len() + 1);
         let (to_link, free) = mpsc::channel(blocks.len());
         for block in blocks {
             // The channel has room for every block.
             let _ = to_link.try_send(block);
         }
-        let failed = Rc::new(Cell::new(false));
-        let task = odile_uring::spawn(write_blocks(plan, file, from_link, to_link, Rc::clone(&failed)));
-        Ok(Self { blocks: to_writer, free, failed, task })
+        let state = Rc::new(State::default());
+        let writer = Writer {
+            position: plan.start,
+            reserved: plan.start,
+            plan,
+            file,
+            identity,
+            unsynced: 0,
+            syncing: None,
+            wanted: None,
+            writing: None,
+            state: Rc::clone(&state),
+        };
+        let task = odile_uring::spawn(writer.run(from_link, to_link));
+        Ok(Self { items: to_writer, free, state, task })
     }
 
     /// True once something could not be written: [`PartFile::finish`] says what.
     pub(crate) fn has_failed(&self) -> bool {
-        self.failed.get()
+        self.state.failed.get()
+    }
+
+    /// Octets of the transmitted file that a synced checkpoint tells of, if one was made.
+    pub(crate) fn safe_position(&self) -> u64 {
+        self.state.safe.get()
+    }
+
+    /// Why checkpoints cannot be written, once.
+    pub(crate) fn take_trouble(&self) -> Option<String> {
+        self.state.trouble.take()
     }
 
     /// Waits for a block to fill.
@@ -79,88 +141,137 @@ impl PartFile {
     /// Hands over the first `length` bytes of a block; they go behind what was handed over before.
     pub(crate) async fn write(&mut self, block: Block, length: usize) {
         // It can only fail if the task panicked, which `finish` tells.
-        let _ = self.blocks.send((block, length)).await;
+        let _ = self.items.send(Item::Data(block, length)).await;
     }
 
-    /// Waits until everything is written and durable. Gives the octets written.
-    pub(crate) async fn finish(self) -> Result<u64, Error> {
-        drop(self.blocks);
+    /// Hands over a checkpoint of what was handed over before.
+    pub(crate) async fn checkpoint(&mut self, checkpoint: ArrivalCheckpoint) {
+        let _ = self.items.send(Item::Checkpoint(Box::new(checkpoint))).await;
+    }
+
+    /// Waits until everything is written and durable. Gives the octets in the file.
+    pub(crate) async fn finish(self) -> Result<u64, StationError> {
+        drop(self.items);
         match self.task.await {
             Ok(result) => result,
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         }
     }
-}
 
-async fn write_blocks(
-    plan: PartPlan,
-    file: Option<File>,
-    mut from_link: mpsc::Receiver<(Block, usize)>,
-    to_link: mpsc::Sender<Block>,
-    failed: Rc<Cell<bool>>,
-) -> Result<u64, Error> {
-    let Some(file) = file else {
-        let mut octets = 0;
-        while let Some((block, length)) = from_link.recv().await {
-            octets += length as u64;
-            let _ = to_link.try_send(block);
-        }
-        return Ok(octets);
-    };
-    let mut writer = Writer { plan, file, position: 0, reserved: 0, unsynced: 0, syncing: None };
-    let mut outcome = Ok(());
-    while let Some((mut block, length)) = from_link.recv().await {
-        if outcome.is_ok() {
-            (outcome, block) = writer.append(block, length).await;
-            failed.set(outcome.is_err());
-        }
-        let _ = to_link.try_send(block);
+    /// Waits until what was handed over is durable, its last checkpoint as well. Gives the octets of the transmitted
+    /// file that are safe: even after an error, what was safe before is.
+    pub(crate) async fn pause(self) -> (u64, Result<(), StationError>) {
+        let state = Rc::clone(&self.state);
+        let _ = self.items.send(Item::Pause).await;
+        let outcome = self.finish().await.map(|_| ());
+        (state.safe.get(), outcome)
     }
-    outcome?;
-    writer.finish().await
 }
 
 struct Writer {
     plan: PartPlan,
-    file: File,
+    file: Option<File>,
+    identity: Option<FileIdentity>,
     position: u64,
     /// Room is reserved up to here.
     reserved: u64,
     unsynced: u64,
     /// A sync of what was written so far, while writing goes on.
     syncing: Option<JoinHandle<Result<(), Error>>>,
+    /// The newest checkpoint that is not written yet.
+    wanted: Option<Box<ArrivalCheckpoint>>,
+    writing: Option<JoinHandle<(Slots, Written)>>,
+    state: Rc<State>,
+}
+
+/// How a checkpoint went.
+enum Written {
+    /// So many octets of the transmitted file are safe.
+    Safe(u64),
+    /// The data is not: that is the end of the file.
+    Data(Error),
+    /// The checkpoint is not: the one before stands.
+    Checkpoint(StationError),
 }
 
 impl Writer {
-    async fn append(&mut self, block: Block, length: usize) -> (Result<(), Error>, Block) {
-        if let Err(error) = self.reserve(length as u64).await {
-            return (Err(error), block);
+    async fn run(
+        mut self,
+        mut from_link: mpsc::Receiver<Item>,
+        to_link: mpsc::Sender<Block>,
+    ) -> Result<u64, StationError> {
+        let mut outcome = Ok(());
+        let mut is_pause = false;
+        while let Some(item) = from_link.recv().await {
+            match item {
+                Item::Data(mut block, length) => {
+                    if outcome.is_ok() {
+                        (outcome, block) = self.append(block, length).await;
+                    }
+                    let _ = to_link.try_send(block);
+                }
+                Item::Checkpoint(checkpoint) if self.plan.slots.is_some() || self.writing.is_some() => {
+                    self.wanted = Some(checkpoint);
+                }
+                Item::Checkpoint(_) => {}
+                Item::Pause => is_pause = true,
+            }
+            if outcome.is_ok() && self.is_free() {
+                outcome = self.next_checkpoint().await;
+            }
+            self.state.failed.set(outcome.is_err());
         }
-        let (written, block) = self.file.write_all_at(block, length, self.position).await;
-        if let Err(error) = written {
-            return (Err(error), block);
+        // Whatever it finds, a checkpoint that is being written is not left behind.
+        let written = self.checkpoint_written().await;
+        outcome.and(written)?;
+        if is_pause && self.wanted.is_some() {
+            self.begin_checkpoint();
+            self.checkpoint_written().await?;
+        }
+        self.finish().await
+    }
+
+    async fn append(&mut self, block: Block, length: usize) -> (Result<(), StationError>, Block) {
+        let (written, block) = match (&self.plan.goal, self.file.clone()) {
+            (Goal::Check(content), _) => {
+                let octets = block.get(..length).unwrap_or_default();
+                let checked = content.check(self.position, octets);
+                (checked.map_err(|position| StationError::Unexpected { position }), block)
+            }
+            (_, None) => (Ok(()), block),
+            (_, Some(file)) => {
+                if let Err(error) = self.reserve(&file, length as u64).await {
+                    return (Err(error.into()), block);
+                }
+                let (written, block) = file.write_all_at(block, length, self.position).await;
+                (written.map_err(StationError::from), block)
+            }
+        };
+        if written.is_err() {
+            return (written, block);
         }
         self.position += length as u64;
         self.unsynced += length as u64;
-        if self.unsynced >= self.plan.sync_bytes {
+        if self.unsynced >= self.plan.sync_bytes
+            && let Some(file) = self.file.clone()
+        {
             self.unsynced = 0;
             if let Err(error) = self.synced().await {
-                return (Err(error), block);
+                return (Err(error.into()), block);
             }
-            let file = self.file.clone();
             self.syncing = Some(odile_uring::spawn(async move { file.sync_data().await }));
         }
         (Ok(()), block)
     }
 
     /// Reserves room in large steps: less fragmentation, and a full disk shows before it is full of half a file.
-    async fn reserve(&mut self, length: u64) -> Result<(), Error> {
+    async fn reserve(&mut self, file: &File, length: u64) -> Result<(), Error> {
         let needed = self.position + length;
         if needed <= self.reserved || self.plan.announced_octets <= RESERVE_FROM_BYTES {
             return Ok(());
         }
         let step = self.plan.announced_octets.saturating_sub(self.reserved).clamp(length, RESERVE_STEP_BYTES);
-        self.file.allocate(self.reserved, step).await?;
+        file.allocate(self.reserved, step).await?;
         self.reserved += step;
         Ok(())
     }
@@ -172,12 +283,70 @@ impl Writer {
         }
     }
 
-    async fn finish(mut self) -> Result<u64, Error> {
-        self.synced().await?;
-        if self.reserved > self.position {
-            self.file.set_len(self.position)?;
+    /// True if no checkpoint is being written.
+    fn is_free(&self) -> bool {
+        self.writing.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Takes note of the one that was written, and begins with the next.
+    async fn next_checkpoint(&mut self) -> Result<(), StationError> {
+        self.checkpoint_written().await?;
+        self.begin_checkpoint();
+        Ok(())
+    }
+
+    /// Syncs what was written so far, then writes the checkpoint, while writing goes on.
+    fn begin_checkpoint(&mut self) {
+        let Some(mut slots) = self.plan.slots.take_if(|_| self.wanted.is_some()) else { return };
+        let Some(checkpoint) = self.wanted.take() else { return };
+        let file = self.file.clone();
+        let part = self.identity.map(|identity| (identity.inode, identity.device));
+        self.writing = Some(odile_uring::spawn(async move {
+            if let Some(file) = file
+                && let Err(error) = file.sync_data().await
+            {
+                return (slots, Written::Data(error));
+            }
+            let received = checkpoint.place.received;
+            let body = StoredArrival { part, checkpoint: *checkpoint };
+            match slots.write(&body).await {
+                Ok(()) => (slots, Written::Safe(received)),
+                Err(error) => (slots, Written::Checkpoint(error)),
+            }
+        }));
+    }
+
+    /// Waits for the checkpoint that is being written.
+    async fn checkpoint_written(&mut self) -> Result<(), StationError> {
+        let Some(task) = self.writing.take() else { return Ok(()) };
+        let (slots, written) = match task.await {
+            Ok(done) => done,
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        };
+        match written {
+            Written::Safe(position) => {
+                self.state.safe.set(position);
+                self.plan.slots = Some(slots);
+                Ok(())
+            }
+            Written::Data(error) => Err(error.into()),
+            // The file itself is not worse for it: it goes on without, from the last good one after a cut.
+            Written::Checkpoint(error) => {
+                self.wanted = None;
+                self.state.trouble.replace(Some(error.to_string()));
+                Ok(())
+            }
         }
-        self.file.sync_data().await?;
+    }
+
+    async fn finish(mut self) -> Result<u64, StationError> {
+        self.synced().await?;
+        if let Some(file) = &self.file {
+            if self.reserved > self.position {
+                file.set_len(self.position)?;
+            }
+            file.sync_data().await?;
+        }
         Ok(self.position)
     }
 }

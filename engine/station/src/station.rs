@@ -19,6 +19,7 @@ use crate::home::{Configuration, Home, HomeLock};
 use crate::keyring::Keyring;
 use crate::landing;
 use crate::ledger::{Ledger, LedgerThread};
+use crate::leftovers;
 use crate::link::{Link, server_config};
 use crate::options::Options;
 use crate::outbox;
@@ -271,6 +272,7 @@ impl Seat {
         let (shared, shard) = (Arc::clone(&self.shared), shard.clone());
         odile_uring::spawn(async move {
             let Ok((scheduler, serves)) = first.await else { return };
+            odile_uring::spawn(leftovers::watch(Arc::clone(&shared)));
             if serves {
                 odile_uring::spawn(expiry::watch(Arc::clone(&shared)));
                 odile_uring::spawn(outbox::watch(shared, shard));
@@ -367,6 +369,8 @@ impl Handle {
         if running {
             // The link that sends it ends it.
             self.shared.cancel(id);
+        } else {
+            let _ = self.demands.send(Demand::Forget { outbound: id });
         }
         Ok(())
     }
@@ -374,8 +378,10 @@ impl Handle {
     /// Puts an outbound transfer back into the queue, to be tried now.
     pub fn retry(&self, transfer: TransferRef) -> Result<(), StationError> {
         let id = outbound_number(transfer)?;
-        let change =
-            OutboundChange::to(OutboundState::Queued).not_before_ms(0).detail("tried again by the operator");
+        let change = OutboundChange::to(OutboundState::Queued)
+            .not_before_ms(0)
+            .fruitless(0)
+            .detail("tried again by the operator");
         let before = self.shared.ledger.run_blocking(move |catalog| {
             let before = catalog.outbound(id)?;
             if before.as_ref().is_none_or(|outbound| outbound.state != OutboundState::Sending) {

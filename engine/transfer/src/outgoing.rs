@@ -71,6 +71,12 @@ impl Outgoing {
         self.position
     }
 
+    /// Goes on at a position of the source, behind so many records and octets of the Virtual File.
+    pub(crate) fn resume_at(&mut self, position: u64, records: u64, octets: u64) {
+        self.position = position;
+        self.encoder.resume_at(records, octets);
+    }
+
     /// True if everything was written, the end of the last record included.
     pub fn is_finished(&self) -> bool {
         self.encoder.is_finished()

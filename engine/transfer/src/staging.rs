@@ -1,13 +1,12 @@
 //! A sealed file on its way out: the source becomes the transmitted stream, staged until it is framed.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
-use odile_envelope::deflate::{Chunk, ChunkCompressor, CompressionLevel};
-use odile_envelope::seal::{SealBack, SealFront};
-use odile_envelope::{Misuse, PrivateKey, SealPlan, Sealer};
+use odile_envelope::{CheckpointError, Misuse, PrivateKey, SealCheckpoint, SealPlan, Sealer};
 use odile_wire::data::{End, Records, SOURCE_WINDOW_BYTES};
+use serde::{Deserialize, Serialize};
 
+use crate::packed::{Compress, Packed};
 use crate::record_walk::RecordWalk;
 use crate::witness::Transmitted;
 
@@ -31,42 +30,13 @@ enum Way {
     Packed(Box<Packed>),
 }
 
-struct Packed {
-    front: SealFront,
-    back: SealBack,
-    level: CompressionLevel,
-    /// Chunks of one batch.
-    batch_max: usize,
-    filling: Vec<u8>,
-    batch: Vec<PlainChunk>,
-    ready: VecDeque<(Chunk, Vec<u8>)>,
-    /// Buffers and compressors to be used again.
-    spare_chunks: Vec<Vec<u8>>,
-    spare_rooms: Vec<Vec<u8>>,
-    spare_compressors: Vec<ChunkCompressor>,
-    is_finishing: bool,
-}
-
-/// Some of a file that is compressed on its own.
-pub struct PlainChunk {
-    compressor: ChunkCompressor,
-    plain: Vec<u8>,
-    room: Vec<u8>,
-}
-
-/// A chunk that was compressed.
-pub struct PackedChunk {
-    compressor: ChunkCompressor,
-    chunk: Chunk,
-    packed: Vec<u8>,
-    /// The buffer of the plain one.
-    plain: Vec<u8>,
-}
-
-/// Compresses chunks, in any order and on any thread, and gives what came of them in the order of the chunks.
-pub trait Compress {
-    /// As [`PlainChunk::compress`] does each. An error is a sentence.
-    fn compress(&mut self, chunks: Vec<PlainChunk>) -> Result<Vec<Result<PackedChunk, Misuse>>, String>;
+/// Where a [`Staging`] can go on with the same octets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StagingCheckpoint {
+    /// The seal.
+    pub seal: SealCheckpoint,
+    /// Of a V file: its records up to the seal's position in the source.
+    pub walk: Option<RecordWalk>,
 }
 
 /// Why a source cannot be sealed.
@@ -83,15 +53,6 @@ pub enum StagingError {
     Compress(String),
 }
 
-impl PlainChunk {
-    /// Compresses it.
-    pub fn compress(self) -> Result<PackedChunk, Misuse> {
-        let Self { mut compressor, plain, room: mut packed } = self;
-        let chunk = compressor.compress(&plain, &mut packed)?;
-        Ok(PackedChunk { compressor, chunk, packed, plain })
-    }
-}
-
 impl Staging {
     /// At the start of a source with such records. `key` is that of the plan's signer. `batch_max`: so many chunks are
     /// compressed at a time.
@@ -102,25 +63,52 @@ impl Staging {
         batch_max: usize,
     ) -> Result<Self, Misuse> {
         let way = if plan.services().compress {
-            let back = SealBack::new(&plan)?;
-            Way::Packed(Box::new(Packed {
-                back,
-                level: plan.options().level,
-                front: SealFront::new(plan, key)?,
-                batch_max: batch_max.max(1),
-                filling: Vec::new(),
-                batch: Vec::new(),
-                ready: VecDeque::new(),
-                spare_chunks: Vec::new(),
-                spare_rooms: Vec::new(),
-                spare_compressors: Vec::new(),
-                is_finishing: false,
-            }))
+            Way::Packed(Box::new(Packed::new(plan, key, batch_max)?))
         } else {
             Way::Direct(Box::new(Sealer::new(plan, key)?))
         };
-        let walk = matches!(records, Records::Variable).then(RecordWalk::default);
-        Ok(Self { way, walk, source_position: 0, octets: vec![0; STAGED_BYTES], start: 0, end: 0 })
+        let walk = has_walk(records).then(RecordWalk::default);
+        Ok(Self::of(way, walk, 0))
+    }
+
+    /// At a checkpoint of the same plan: what is staged from there on is the same, octet for octet.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError::Foreign`] if it is of another plan, key or record format.
+    pub fn resume(
+        plan: Arc<SealPlan>,
+        key: Option<&PrivateKey>,
+        records: Records,
+        batch_max: usize,
+        checkpoint: &StagingCheckpoint,
+    ) -> Result<Self, CheckpointError> {
+        let StagingCheckpoint { seal, walk } = checkpoint;
+        if walk.is_some() != has_walk(records) {
+            return Err(CheckpointError::Foreign);
+        }
+        let way = if plan.services().compress {
+            Way::Packed(Box::new(Packed::resume(plan, key, batch_max, checkpoint)?))
+        } else {
+            Way::Direct(Box::new(Sealer::resume(plan, key, seal)?))
+        };
+        Ok(Self::of(way, walk.clone(), seal.source_position()))
+    }
+
+    fn of(way: Way, walk: Option<RecordWalk>, source_position: u64) -> Self {
+        Self { way, walk, source_position, octets: vec![0; STAGED_BYTES], start: 0, end: 0 }
+    }
+
+    /// The newest place to go on: without compression behind all that was staged, with it behind the last chunk that
+    /// was staged as a whole (none before the first).
+    pub fn checkpoint(&self) -> Option<StagingCheckpoint> {
+        match &self.way {
+            Way::Direct(sealer) => {
+                let seal = sealer.checkpoint()?;
+                Some(StagingCheckpoint { seal, walk: self.walk.clone() })
+            }
+            Way::Packed(packed) => packed.checkpoint().cloned(),
+        }
     }
 
     /// Where in the source the next [`Staging::fill`] begins.
@@ -136,7 +124,7 @@ impl Staging {
     fn is_done(&self) -> bool {
         match &self.way {
             Way::Direct(sealer) => sealer.is_done(),
-            Way::Packed(packed) => packed.back.is_done(),
+            Way::Packed(packed) => packed.is_done(),
         }
     }
 
@@ -155,26 +143,37 @@ impl Staging {
                 Way::Direct(sealer) if rest.is_empty() => (0, sealer.finish(room)?),
                 Way::Direct(sealer) => {
                     let progress = sealer.push(rest, room)?;
+                    if let Some(walk) = &mut self.walk {
+                        walk.walk(rest.get(..progress.consumed).unwrap_or_default(), |_| {});
+                    }
                     (progress.consumed, progress.written)
                 }
-                Way::Packed(packed) => packed.step(rest, room, compress)?,
+                Way::Packed(packed) => packed.step(rest, room, &mut self.walk, compress)?,
             };
-            let (taken, left) = rest.split_at(consumed);
-            if let Some(walk) = &mut self.walk {
-                walk.walk(taken, |_| {});
-            }
+            rest = rest.get(consumed..).unwrap_or_default();
             self.source_position += consumed as u64;
-            rest = left;
             let is_over = rest.is_empty() && matches!(end, End::Reached);
             if is_over && self.walk.as_ref().is_some_and(|walk| !walk.is_whole()) {
                 return Err(StagingError::OpenRecord);
             }
             self.end += written;
             if consumed + written == 0 {
+                if is_over && !self.is_done() {
+                    return Err(self.too_short().into());
+                }
                 break;
             }
         }
         Ok(())
+    }
+
+    fn too_short(&self) -> Misuse {
+        let left = match &self.way {
+            // It says so itself.
+            Way::Direct(_) => 0,
+            Way::Packed(packed) => packed.source_left(),
+        };
+        Misuse::SourceLength { expected: self.source_position + left }
     }
 
     /// What is to be framed next, and whether that is all.
@@ -205,81 +204,15 @@ impl Staging {
                 Transmitted { octets: sealer.transmitted_position(), hash: sealer.transmitted_hash() }
             }
             Way::Packed(packed) => {
-                Transmitted { octets: packed.back.position(), hash: packed.back.transmitted_hash() }
+                Transmitted { octets: packed.transmitted_position(), hash: packed.transmitted_hash() }
             }
         }
     }
 }
 
-impl Packed {
-    /// Takes from the front of `source`, writes to the front of `out`; gives how much of both.
-    fn step(
-        &mut self,
-        source: &[u8],
-        out: &mut [u8],
-        compress: &mut dyn Compress,
-    ) -> Result<(usize, usize), StagingError> {
-        let (mut consumed, mut written) = (0, 0);
-        loop {
-            written += self.back.pull(out.get_mut(written..).unwrap_or_default())?;
-            if written == out.len() || !self.back.is_idle() || self.is_finishing {
-                return Ok((consumed, written));
-            }
-            if let Some((chunk, packed)) = self.ready.pop_front() {
-                self.spare_rooms.push(self.back.put(chunk, packed)?);
-                continue;
-            }
-            consumed += self.gather(source.get(consumed..).unwrap_or_default())?;
-            let is_over = self.front.is_done();
-            if self.batch.len() == self.batch_max || (is_over && !self.batch.is_empty()) {
-                self.compress(compress)?;
-            } else if is_over {
-                self.back.finish()?;
-                self.is_finishing = true;
-            } else {
-                return Ok((consumed, written));
-            }
-        }
-    }
-
-    /// Cuts chunks off the source until there are enough for a batch; gives how much of it was used.
-    fn gather(&mut self, source: &[u8]) -> Result<usize, Misuse> {
-        let mut consumed = 0;
-        while self.batch.len() < self.batch_max {
-            let rest = source.get(consumed..).unwrap_or_default();
-            consumed += self.front.fill(rest, &mut self.filling)?;
-            let is_over = self.front.is_done();
-            if !self.front.is_full(&self.filling) && !is_over {
-                break;
-            }
-            if !self.filling.is_empty() {
-                let mut plain = self.spare_chunks.pop().unwrap_or_default();
-                plain.clear();
-                let plain = std::mem::replace(&mut self.filling, plain);
-                let room = self.spare_rooms.pop().unwrap_or_default();
-                let compressor = match self.spare_compressors.pop() {
-                    Some(compressor) => compressor,
-                    None => ChunkCompressor::new(self.level)?,
-                };
-                self.batch.push(PlainChunk { compressor, plain, room });
-            }
-            if is_over {
-                break;
-            }
-        }
-        Ok(consumed)
-    }
-
-    fn compress(&mut self, compress: &mut dyn Compress) -> Result<(), StagingError> {
-        let batch = std::mem::take(&mut self.batch);
-        for packed in compress.compress(batch).map_err(StagingError::Compress)? {
-            let PackedChunk { compressor, chunk, packed, plain } = packed?;
-            self.spare_compressors.push(compressor);
-            self.spare_chunks.push(plain);
-            self.ready.push_back((chunk, packed));
-        }
-        Ok(())
-    }
+/// Only what stands behind its length must be walked over to be counted.
+fn has_walk(records: Records) -> bool {
+    matches!(records, Records::Variable)
 }
 
 /// What is left when more is wanted moves to the front: a stage of several windows makes that rare.

@@ -63,10 +63,15 @@ fn details(event: &Event) -> (&'static str, Value) {
         }
         Event::FileRefused { transfer, .. } => ("file_refused", json!({ "transfer": transfer })),
         Event::FileFailed { transfer, .. } => ("file_failed", json!({ "transfer": transfer })),
-        Event::Receiving { transfer, partner, dataset_name, announced_octets } => (
+        Event::Interrupted { transfer, safe_octets, .. } => {
+            ("interrupted", json!({ "transfer": transfer, "safe_octets": safe_octets }))
+        }
+        Event::Resumed { transfer, place } => ("resumed", json!({ "transfer": transfer, "place": place })),
+        Event::StartsAgain { transfer, .. } => ("starts_again", json!({ "transfer": transfer })),
+        Event::Receiving { transfer, partner, dataset_name, announced_octets, from_octet } => (
             "receiving",
             json!({ "transfer": transfer, "partner": partner, "dataset_name": dataset_name,
-                    "announced_octets": announced_octets }),
+                    "announced_octets": announced_octets, "from_octet": from_octet }),
         ),
         Event::Received { transfer, octets, path, found } => {
             ("received", json!({ "transfer": transfer, "octets": octets, "path": path, "found": found }))

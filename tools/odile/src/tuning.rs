@@ -1,5 +1,7 @@
 //! Flags for what people tune, on every command that runs a station.
 
+use std::time::Duration;
+
 use clap::{Args, ValueEnum};
 use odile_station::Options;
 use odile_station::partner::{BufferSize, CreditWindow, DeflateLevel, LevelNumber, SessionSettings};
@@ -61,6 +63,16 @@ pub struct Tuning {
     /// Sync received data to disk each time so much has come [default: 64MiB]
     #[arg(long, value_name = "SIZE", value_parser = sync_bytes)]
     sync_bytes: Option<u64>,
+    /// Make a checkpoint each time so much of a file has passed: after a cut, at most so much is sent again, and what
+    /// was under way [default: 256MiB]
+    #[arg(long, value_name = "SIZE", value_parser = sync_bytes)]
+    checkpoint_bytes: Option<u64>,
+    /// Make a checkpoint after so many milliseconds, if anything has passed [default: 5000]
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
+    checkpoint_ms: Option<u64>,
+    /// Go on where an interrupted file was cut [default: on]
+    #[arg(long, value_name = "on|off", value_enum, hide_possible_values = true)]
+    restart: Option<Switch>,
 }
 
 /// Two words instead of a flag that can only be set.
@@ -85,6 +97,8 @@ impl Tuning {
         options.workers = self.workers.unwrap_or(options.workers);
         options.pool_blocks = self.pool_blocks.unwrap_or(options.pool_blocks);
         options.sync_bytes = self.sync_bytes.unwrap_or(options.sync_bytes);
+        options.checkpoint_bytes = self.checkpoint_bytes.unwrap_or(options.checkpoint_bytes);
+        options.checkpoint_time = self.checkpoint_ms.map_or(options.checkpoint_time, Duration::from_millis);
         options.sockets.send_buffer_bytes = self.send_buffer.or(options.sockets.send_buffer_bytes);
         options.sockets.receive_buffer_bytes = self.receive_buffer.or(options.sockets.receive_buffer_bytes);
         options.compression_level = self.compression_level.or(options.compression_level);
@@ -101,6 +115,7 @@ impl Tuning {
             buffer_compression: self.buffer_compression.map(|switch| switch == Switch::On),
             // What protects a session is agreed on with the partner, not tuned.
             authentication: None,
+            restart: self.restart.map(|switch| switch == Switch::On),
             inactivity_seconds: self.timeout,
             connect_seconds: self.connect_timeout,
         }
@@ -131,6 +146,9 @@ impl Tuning {
             ("--send-buffer", self.send_buffer.map(|size| size.to_string())),
             ("--receive-buffer", self.receive_buffer.map(|size| size.to_string())),
             ("--sync-bytes", self.sync_bytes.map(|size| size.to_string())),
+            ("--checkpoint-bytes", self.checkpoint_bytes.map(|size| size.to_string())),
+            ("--checkpoint-ms", self.checkpoint_ms.map(|time| time.to_string())),
+            ("--restart", self.restart.map(|on| switch(on).to_owned())),
         ];
         let flags = [("--pin", self.pin), ("--no-pin", self.no_pin)];
         let set = flags.into_iter().filter(|(_, set)| *set).map(|(flag, _)| flag.to_owned());
@@ -240,6 +258,12 @@ mod tests {
         "65536",
         "--sync-bytes",
         "16MiB",
+        "--checkpoint-bytes",
+        "128MiB",
+        "--checkpoint-ms",
+        "250",
+        "--restart",
+        "off",
     ];
 
     #[test]
@@ -258,10 +282,14 @@ mod tests {
         assert_eq!((options.shards, options.workers, options.pool_blocks), (3, 4, 32));
         assert_eq!(options.cpus, [0, 1]);
         assert_eq!(options.sync_bytes, 16 << 20);
+        assert_eq!(
+            (options.checkpoint_bytes, options.checkpoint_time),
+            (128 << 20, Duration::from_millis(250))
+        );
         assert_eq!(options.sockets.send_buffer_bytes, Some(4 << 20));
         let terms = options.session.terms().unwrap();
         assert_eq!((terms.buffer_size.octets(), terms.credit.buffers()), (4096, 7));
-        assert!(terms.buffer_compression);
+        assert!(terms.buffer_compression && !terms.restart);
     }
 
     #[test]
@@ -275,6 +303,8 @@ mod tests {
             ["--pool-blocks", "3"],
             ["--shards", "0"],
             ["--sync-bytes", "0"],
+            ["--checkpoint-bytes", "0"],
+            ["--checkpoint-ms", "0"],
         ] {
             assert!(Flags::try_parse_from(["test", wrong[0], wrong[1]]).is_err(), "{wrong:?}");
         }

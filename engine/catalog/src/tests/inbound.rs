@@ -35,7 +35,7 @@ fn keeps_every_field_octet_for_octet() {
     assert_eq!(stored.format, new.format);
     assert_eq!((stored.record_size, stored.announced_blocks), (80, 9_999_999_999_999));
     assert_eq!(stored.description, new.description);
-    assert_eq!((stored.created_ms, stored.changed_ms), (1000, 1000));
+    assert_eq!((stored.position_bytes, stored.created_ms, stored.changed_ms), (0, 1000, 1000));
     assert_eq!((stored.services, &stored.transmitted, &stored.signer), (new.services, &None, &None));
     let landing = Landing {
         final_path: "in/part.stp".to_owned(),

@@ -1,4 +1,4 @@
-//! From version 1 on: files that earlier releases made are brought up to date without losing anything.
+//! From versions 1 and 2 on: files that earlier releases made are brought up to date without losing anything.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,14 +21,32 @@ const TABLES: [&str; 5] = ["outbound", "inbound", "receipt_owed", "receipt_arriv
 const OUTBOUND_STATES: [&str; 9] =
     ["queued", "sending", "sent", "delivered", "rejected", "refused", "failed", "cancelled", "held"];
 
-/// A closed catalog as version 1 left it, with rows in every table.
+/// A closed catalog as an earlier version left it, with rows in every table.
 struct Old {
     folder: TempDir,
+    version: i64,
 }
 
 impl Old {
-    fn new() -> Self {
-        let old = Self { folder: tempfile::tempdir().unwrap() };
+    fn both() -> [Self; 2] {
+        [Self::version_1(), Self::version_2()]
+    }
+
+    /// Version 1 brought up to date, and with what that has besides.
+    fn version_2() -> Self {
+        let old = Self { version: 2, ..Self::version_1() };
+        let connection = old.connection();
+        connection.pragma_update(None, "foreign_keys", false).unwrap();
+        connection.execute_batch("BEGIN").unwrap();
+        connection.execute_batch(include_str!("../schema_2.sql")).unwrap();
+        connection.execute_batch(ROWS_OF_VERSION_2).unwrap();
+        connection.pragma_update(None, "user_version", 2).unwrap();
+        connection.execute_batch("COMMIT").unwrap();
+        old
+    }
+
+    fn version_1() -> Self {
+        let old = Self { folder: tempfile::tempdir().unwrap(), version: 1 };
         let connection = old.connection();
         connection.pragma_update(None, "journal_mode", "wal").unwrap();
         connection.pragma_update(None, "foreign_keys", true).unwrap();
@@ -57,10 +75,10 @@ impl Old {
         Fixture { folder: self.folder, catalog }
     }
 
-    /// Everything that version 1 had is still there, and opens with version 1.
+    /// Everything that the version had is still there, and opens with it.
     fn assert_untouched(&self, schema_before: &[String], rows_before: &[Rows]) {
         let connection = self.connection();
-        assert_eq!(version(&connection), 1);
+        assert_eq!(version(&connection), self.version);
         assert_eq!(schema(&connection), schema_before);
         assert_eq!(&TABLES.map(|table| rows(&connection, table, &columns(&connection, table))), rows_before);
     }
@@ -101,6 +119,14 @@ const OTHER_ROWS: &str = "
     INSERT INTO event VALUES (10, 4, NULL, 1, 'queued'), (11, NULL, 3, 2, 'offered'), (12, 4, NULL, 3, 'sent');
     DELETE FROM event WHERE id = 12;";
 
+const ROWS_OF_VERSION_2: &str = "
+    UPDATE outbound SET security = 3, suite = 4, compression = 1, signed_receipt = 1, transmitted_octets = 99,
+        transmitted_hash = x'ab', state = CASE id WHEN 3 THEN 'unproven' ELSE state END WHERE id < 5;
+    UPDATE inbound SET security = 2, suite = 6, transmitted_octets = 5, transmitted_hash = x'', signer = 'CN=alice'
+        WHERE id = 3;
+    INSERT INTO receipt_arrived SELECT 9, 3, dataset_name, date, time, destination, originator, user, 'EERP', NULL,
+        NULL, NULL, x'ab', x'cd', 'wrong', 'other hash', x'30', 4000 FROM outbound WHERE id = 3;";
+
 fn version(connection: &Connection) -> i64 {
     connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap()
 }
@@ -131,8 +157,11 @@ fn rows(connection: &Connection, table: &str, columns: &str) -> Rows {
 }
 
 #[test]
-fn every_row_of_version_1_is_kept() {
-    let old = Old::new();
+fn every_row_of_every_version_is_kept() {
+    Old::both().into_iter().for_each(assert_every_row_is_kept);
+}
+
+fn assert_every_row_is_kept(old: Old) {
     let connection = old.connection();
     let before = TABLES.map(|table| {
         let columns = columns(&connection, table);
@@ -157,8 +186,10 @@ fn every_row_of_version_1_is_kept() {
 #[test]
 fn a_migrated_catalog_has_the_schema_of_a_fresh_one() {
     let fresh = Fixture::new();
-    let migrated = Old::new().migrated();
-    assert_eq!(schema(&migrated.catalog.connection), schema(&fresh.catalog.connection));
+    for old in Old::both() {
+        let migrated = old.migrated();
+        assert_eq!(schema(&migrated.catalog.connection), schema(&fresh.catalog.connection));
+    }
     assert_eq!(version(&fresh.catalog.connection), SCHEMA_VERSION);
     let leftovers = schema(&fresh.catalog.connection).into_iter().filter(|object| object.contains("_2"));
     assert_eq!(leftovers.count(), 0);
@@ -166,7 +197,7 @@ fn a_migrated_catalog_has_the_schema_of_a_fresh_one() {
 
 #[test]
 fn what_version_1_knew_nothing_of_is_plain_and_unasked() {
-    let fixture = Old::new().migrated();
+    let fixture = Old::version_1().migrated();
     let catalog = &fixture.catalog;
     for (state, id) in OUTBOUND_STATES.iter().zip(1..) {
         let outbound = catalog.outbound(id).unwrap().unwrap();
@@ -201,8 +232,24 @@ fn what_version_1_knew_nothing_of_is_plain_and_unasked() {
 }
 
 #[test]
+fn what_version_2_knew_nothing_of_is_at_its_beginning() {
+    let fixture = Old::version_2().migrated();
+    for id in 1..=9 {
+        let outbound = fixture.catalog.outbound(id).unwrap().unwrap();
+        assert_eq!((outbound.fruitless, outbound.total_bytes), (0, None));
+        assert_eq!((outbound.position_bytes, outbound.attempts), (77, 3));
+    }
+    for id in [3, 7] {
+        assert_eq!(fixture.catalog.inbound(id).unwrap().unwrap().position_bytes, 0);
+    }
+    assert_eq!(fixture.state(3), OutboundState::Unproven);
+    let judged = fixture.catalog.receipts_arrived(3).unwrap().remove(0);
+    assert_eq!(judged.verdict, Some(Verdict::Wrong("other hash".to_owned())));
+}
+
+#[test]
 fn numbers_go_on_after_the_migration() {
-    let mut fixture = Old::new().migrated();
+    let mut fixture = Old::version_1().migrated();
     let catalog = &mut fixture.catalog;
     let outbound = catalog.enqueue(&new_outbound("bob", part(*b"1204050001")), 5000).unwrap();
     assert_eq!((outbound.id, outbound.file.time.to_string().as_str()), (10, "1204050010"));
@@ -221,7 +268,7 @@ fn numbers_go_on_after_the_migration() {
 
 #[test]
 fn a_migration_happens_once() {
-    let fixture = Old::new().migrated();
+    let fixture = Old::version_1().migrated();
     let mut other = fixture.reopened();
     other.enqueue(&new_outbound("bob", part(*b"1204050001")), 5000).unwrap();
     assert_eq!(fixture.reopened().outbound(10).unwrap().unwrap().partner, "bob");
@@ -229,9 +276,9 @@ fn a_migration_happens_once() {
 
 #[test]
 fn a_migration_that_fails_leaves_version_1() {
-    let old = Old::new();
+    let old = Old::version_1();
     let connection = old.connection();
-    // In the way of the very last statement.
+    // In the way of the last statement of the first step.
     connection.execute_batch("CREATE TABLE receipt_arrived_by_outbound (x)").unwrap();
     let schema_before = schema(&connection);
     let rows_before = TABLES.map(|table| rows(&connection, table, &columns(&connection, table)));
@@ -245,8 +292,25 @@ fn a_migration_that_fails_leaves_version_1() {
 }
 
 #[test]
+fn a_migration_that_fails_leaves_version_2() {
+    let old = Old::version_2();
+    let connection = old.connection();
+    // In the way of the very last statement.
+    connection.execute_batch("ALTER TABLE inbound ADD COLUMN position_bytes INTEGER").unwrap();
+    let schema_before = schema(&connection);
+    let rows_before = TABLES.map(|table| rows(&connection, table, &columns(&connection, table)));
+    drop(connection);
+    let error = Catalog::open(&old.path()).unwrap_err();
+    assert!(matches!(error, CatalogError::Database { op: "migrate", .. }), "{error:?}");
+    old.assert_untouched(&schema_before, &rows_before);
+
+    old.connection().execute_batch("ALTER TABLE inbound DROP COLUMN position_bytes").unwrap();
+    old.migrated().catalog.check().unwrap();
+}
+
+#[test]
 fn a_migration_that_a_power_cut_ends_leaves_version_1() {
-    let old = Old::new();
+    let old = Old::version_1();
     let connection = old.connection();
     connection.execute_batch("BEGIN").unwrap();
     for id in 100..600 {
@@ -265,7 +329,7 @@ fn a_migration_that_a_power_cut_ends_leaves_version_1() {
     connection.execute_batch(include_str!("../schema_2.sql")).unwrap();
     connection.pragma_update(None, "user_version", 2).unwrap();
     assert!(fs::metadata(&log).unwrap().len() > 50 * 4096);
-    let after = Old { folder: tempfile::tempdir().unwrap() };
+    let after = Old { folder: tempfile::tempdir().unwrap(), version: 1 };
     for name in ["catalog.db", "catalog.db-wal"] {
         fs::copy(old.folder.path().join(name), after.folder.path().join(name)).unwrap();
     }
@@ -284,7 +348,7 @@ fn a_reference_that_goes_nowhere_is_damage_and_nothing_is_migrated() {
         ("UPDATE receipt_arrived SET outbound_id = 77 WHERE id = 8", "receipt_arrived"),
         ("UPDATE receipt_owed SET inbound_id = 77 WHERE id = 2", "receipt_owed"),
     ] {
-        let old = Old::new();
+        let old = Old::version_1();
         let connection = old.connection();
         connection.pragma_update(None, "foreign_keys", false).unwrap();
         connection.execute_batch(wrong).unwrap();
@@ -300,7 +364,7 @@ fn a_reference_that_goes_nowhere_is_damage_and_nothing_is_migrated() {
 
 #[test]
 fn two_processes_may_open_an_old_catalog_at_once() {
-    let old = Old::new();
+    let old = Old::version_1();
     let open = |path: &Path| {
         let path = path.to_path_buf();
         std::thread::spawn(move || Catalog::open(&path).map(|catalog| catalog.queue().unwrap().len()))

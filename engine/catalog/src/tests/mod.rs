@@ -6,6 +6,7 @@ mod migration;
 mod opening;
 mod outbound;
 mod receipts;
+mod resumption;
 mod services;
 
 use std::path::PathBuf;

@@ -141,7 +141,7 @@ fn refuses_a_newer_schema() {
     let fixture = Fixture::new();
     fixture.catalog.connection.pragma_update(None, "user_version", SCHEMA_VERSION + 1).unwrap();
     let error = Catalog::open(&fixture.path()).unwrap_err();
-    assert!(matches!(error, CatalogError::NewerSchema { found: 3, known: 2, .. }), "{error:?}");
+    assert!(matches!(error, CatalogError::NewerSchema { found: 4, known: 3, .. }), "{error:?}");
     assert!(error.to_string().contains("newer Odile"));
 }
 

@@ -43,6 +43,7 @@ fn keeps_every_field() {
     assert_eq!((stored.services, &stored.transmitted), (new.services, &None));
     assert_eq!((stored.state, stored.detail.as_str()), (OutboundState::Queued, ""));
     assert_eq!((stored.position_bytes, stored.attempts, stored.first_offered_ms), (0, 0, None));
+    assert_eq!((stored.total_bytes, stored.fruitless), (None, 0));
     assert_eq!((stored.not_before_ms, stored.created_ms, stored.changed_ms), (1000, 1000, 1000));
     assert_eq!(fixture.catalog.outbound(99).unwrap(), None);
 }

@@ -77,6 +77,16 @@ impl SealCheckpoint {
         Self { front, back }
     }
 
+    /// The half for [`super::SealFront`].
+    pub fn front(&self) -> &FrontCheckpoint {
+        &self.front
+    }
+
+    /// The half for [`super::SealBack`].
+    pub fn back(&self) -> &BackCheckpoint {
+        &self.back
+    }
+
     /// The next octet of the source.
     pub fn source_position(&self) -> u64 {
         self.front.sign.source_at

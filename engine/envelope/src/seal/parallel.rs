@@ -151,7 +151,8 @@ impl SealBack {
         Some(self.outlet.checkpoint(self.fingerprint, Some(self.packer.state()?)))
     }
 
-    pub(super) fn is_finishing(&self) -> bool {
+    /// Whether [`SealBack::finish`] was called, here or before the checkpoint.
+    pub fn is_finishing(&self) -> bool {
         self.packer.is_finished()
     }
 

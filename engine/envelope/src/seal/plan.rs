@@ -176,6 +176,11 @@ impl SealPlan {
         self.terms.options
     }
 
+    /// Whether the signature is to be that of this certificate's key. False if there is none.
+    pub fn is_signed_by(&self, signer: &Certificate) -> bool {
+        self.terms.services.sign && self.terms.signer == signer.der()
+    }
+
     /// The secret part, for storage of its own. None without encryption.
     pub fn content_key(&self) -> Option<&ContentKey> {
         self.key.as_ref()

@@ -30,7 +30,7 @@ pub(super) fn capabilities(partner: &Partner, terms: &SessionTerms) -> Capabilit
             _ => Capability::Both,
         },
         compression: terms.buffer_compression,
-        restart: false,
+        restart: terms.restart,
         authentication: terms.authentication,
     }
 }

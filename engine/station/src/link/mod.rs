@@ -11,6 +11,7 @@
 mod channel;
 mod handshake;
 mod identify;
+mod keeping;
 mod prover;
 mod pump;
 mod reader;
@@ -362,7 +363,7 @@ impl Link {
             SessionEvent::PeerIdentified(peer) => self.on_answer(&peer),
             SessionEvent::Connected { agreement, .. } => self.on_open(&agreement),
             SessionEvent::StartFile(file) => self.on_offer(*file).await,
-            SessionEvent::FileAccepted { restart } => self.on_accepted(restart),
+            SessionEvent::FileAccepted { restart } => self.on_accepted(restart).await,
             SessionEvent::FileRefused(refusal) => self.on_refused(&refusal).await,
             SessionEvent::CreditRenewed | SessionEvent::Turn => {}
             SessionEvent::CloseFile(end) => self.on_close(&end).await,

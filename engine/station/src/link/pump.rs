@@ -4,49 +4,81 @@
 use std::sync::Arc;
 
 use odile_catalog::{Outbound, Transmitted};
-use odile_envelope::{Certificate, Identity, Misuse, SealOptions, SealPlan, SealRequest, Services};
-use odile_transfer::{Compress, Outgoing, PackedChunk, PlainChunk, Staging, StagingError, Witness};
-use odile_uring::{Block, MappedSource, SourceError, SourceIdentity, Workers};
-use odile_wire::command::{EndFile, FileFormat};
-use odile_wire::data::{Compression, End, Records};
+use odile_envelope::{Certificate, Identity, Misuse, SealOptions, SealPlan, SealRequest, Services, Suite};
+use odile_transfer::{
+    Compress, Departure, DepartureCheckpoint, DepartureError, FillError, Form, Framing, PackedChunk,
+    PlainChunk, RestartUnit, ResumeError, StagingError,
+};
+use odile_uring::{Block, Source, SourceError, SourceIdentity, Workers};
+use odile_wire::BLOCK_BYTES;
+use odile_wire::command::EndFile;
+use odile_wire::data::{End, Records};
 
+use super::keeping::INTERVALS_AHEAD;
 use crate::clock::now_seconds;
-use crate::{entropy, services};
+use crate::home::Home;
+use crate::keyring::Keyring;
+use crate::seal_store::{self, PlanError, StoredDepartures};
+use crate::slots::Slots;
+use crate::{arrival, entropy, services};
 
 /// What travels to a worker and back.
 pub(super) struct Pump {
-    source: MappedSource,
+    source: Mapped,
     expected: SourceIdentity,
-    outgoing: Outgoing,
-    content: Content,
+    departure: Departure,
+    is_sealed: bool,
     workers: Workers,
-    /// The most that the transmitted stream can be.
-    announced_octets: u64,
-}
-
-/// What is framed.
-enum Content {
-    /// The source as it is; watched, if a signed receipt is to be compared with it.
-    Plain(Option<Box<Witness>>),
-    /// The source in its envelope.
-    Sealed(Box<Staging>),
 }
 
 /// What is needed to open a source. Made on the shard, used on a worker.
 pub(super) struct PumpPlan {
-    pub(super) path: std::path::PathBuf,
+    pub(super) home: Home,
+    pub(super) keyring: Keyring,
+    pub(super) outbound: Outbound,
     pub(super) window_bytes: usize,
-    pub(super) expected: SourceIdentity,
-    pub(super) format: FileFormat,
-    pub(super) record_size: u32,
-    pub(super) services: odile_catalog::Services,
     pub(super) options: SealOptions,
     pub(super) signer: Option<Arc<Identity>>,
     pub(super) recipient: Option<Arc<Certificate>>,
-    pub(super) buffer_size: u32,
-    pub(super) compression: Compression,
+    pub(super) framing: Framing,
+    /// The highest restart position that can be offered in this session: 0 if none was agreed on.
+    pub(super) restart_max: u64,
+    /// Octets between checkpoints: shorter files are sent again from their start.
+    pub(super) interval: u64,
     pub(super) workers: Workers,
 }
+
+/// A source that is open, and all that is known before the partner has answered where it begins.
+pub(super) struct Prepared {
+    source: Mapped,
+    expected: SourceIdentity,
+    records: Records,
+    unit: RestartUnit,
+    form: Form,
+    framing: Framing,
+    workers: Workers,
+    /// The most that the transmitted stream can be.
+    pub(super) announced_octets: u64,
+    /// The farthest restart position at which it can go on.
+    pub(super) offer: u64,
+    pub(super) kept: Kept,
+}
+
+/// What is on disk of it, or is to be.
+pub(super) struct Kept {
+    pub(super) slots: Slots,
+    pub(super) stored: StoredDepartures,
+    /// To be written before the file is offered.
+    pub(super) new_plan: Option<Vec<u8>>,
+    /// What is there belongs to nothing any more.
+    pub(super) is_fresh: bool,
+    /// Why it cannot go on where it was, or will not be able to.
+    pub(super) notes: Vec<String>,
+    /// False: nothing of it is kept.
+    pub(super) is_kept: bool,
+}
+
+struct Mapped(Source);
 
 /// Compresses on this thread and on workers that are free.
 struct OnWorkers<'a>(&'a Workers);
@@ -57,11 +89,29 @@ impl Compress for OnWorkers<'_> {
     }
 }
 
+impl odile_transfer::Source for Mapped {
+    type Error = SourceError;
+
+    fn look(
+        &mut self,
+        position: u64,
+        least: usize,
+        look: &mut dyn FnMut(&[u8], End),
+    ) -> Result<(), SourceError> {
+        self.0
+            .look(position, least, |slice, at_end| look(slice, if at_end { End::Reached } else { End::More }))
+    }
+}
+
 /// Why a source cannot be sent, or not sent on.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PumpError {
     #[error(transparent)]
     Source(#[from] SourceError),
+    #[error(transparent)]
+    Departure(#[from] DepartureError),
+    #[error(transparent)]
+    Resume(#[from] ResumeError),
     #[error("{0}")]
     Content(odile_wire::data::SourceError),
     #[error(transparent)]
@@ -72,37 +122,121 @@ pub(super) enum PumpError {
     UnknownSuite(u8),
 }
 
+impl From<FillError<SourceError>> for PumpError {
+    fn from(error: FillError<SourceError>) -> Self {
+        match error {
+            FillError::Source(error) => Self::Source(error),
+            FillError::Content(error) => Self::Content(error),
+            FillError::Staging(error) => Self::Staging(error),
+            FillError::Resume(error) => Self::Resume(error),
+        }
+    }
+}
+
 /// Blocks filled.
 pub(super) struct Filled {
     pub(super) length: usize,
     pub(super) buffers: u16,
 }
 
-impl Pump {
-    /// Opens the source, and draws the keys of its envelope. On a worker.
+impl Prepared {
+    /// Opens the source; takes up the plan of its envelope, or draws its keys. On a worker.
     pub(super) fn open(plan: &PumpPlan) -> Result<Self, PumpError> {
-        let source = MappedSource::open(&plan.path, plan.window_bytes)?;
-        source.check(&plan.expected)?;
-        let records = match plan.format {
-            FileFormat::Fixed => Records::Fixed { size: plan.record_size },
-            FileFormat::Variable => Records::Variable,
-            _ => Records::None,
+        let outbound = &plan.outbound;
+        let source = Source::open(&outbound.source, plan.window_bytes)?;
+        let expected = expected(outbound);
+        source.check(&expected)?;
+        let records = arrival::records(outbound.format, outbound.record_size);
+        let layers = services::layers(outbound.services);
+        let is_sealed = layers != Services::NONE;
+        let mut kept = Kept {
+            slots: seal_store::slots(&plan.home, outbound, None),
+            stored: StoredDepartures::default(),
+            new_plan: None,
+            is_fresh: outbound.position_bytes == 0,
+            notes: Vec::new(),
+            is_kept: is_kept(outbound, plan.interval),
         };
-        let layers = services::layers(plan.services);
-        let (content, framed, announced_octets) = if layers == Services::NONE {
-            let suite = services::suite(plan.services).filter(|_| plan.services.signed_receipt);
-            let witness = suite.map(|suite| Box::new(Witness::new(suite.hash(), records)));
-            (Content::Plain(witness), records, plan.expected.size)
+        let (form, announced_octets) = if is_sealed {
+            let (seal, signer) = seal_plan(plan, layers, &mut kept)?;
+            let seal = Arc::new(seal);
+            let announced = seal.transmitted_bytes_max()?;
+            kept.slots = seal_store::slots(&plan.home, outbound, Some(&seal.to_bytes()?));
+            let batch_max = plan.workers.threads().min(CHUNKS_AT_A_TIME_MAX);
+            let key = signer.map(|identity| identity.key().clone());
+            (Form::Sealed { plan: seal, key, batch_max }, announced)
         } else {
-            let (staging, octets) = staging(plan, layers, records)?;
-            // Sealed files go without records (RFC 5024 §6.5).
-            (Content::Sealed(Box::new(staging)), Records::None, octets)
+            let suite = services::suite(outbound.services).filter(|_| outbound.services.signed_receipt);
+            (Form::Plain { witness: suite.map(Suite::hash) }, expected.size)
         };
-        let outgoing = Outgoing::new(framed, plan.buffer_size, plan.compression);
-        let workers = plan.workers.clone();
-        Ok(Self { source, expected: plan.expected, outgoing, content, workers, announced_octets })
+        let unit = RestartUnit::of(records, is_sealed);
+        let mut prepared = Self {
+            source: Mapped(source),
+            expected,
+            records,
+            unit,
+            form,
+            framing: plan.framing,
+            workers: plan.workers.clone(),
+            announced_octets,
+            offer: 0,
+            kept,
+        };
+        prepared.read_checkpoints(plan);
+        Ok(prepared)
     }
 
+    fn read_checkpoints(&mut self, plan: &PumpPlan) {
+        let ahead = plan.interval.saturating_mul(INTERVALS_AHEAD);
+        self.kept.stored.reach = ahead;
+        if self.kept.is_fresh {
+            return;
+        }
+        let found = self.kept.slots.read::<StoredDepartures>();
+        self.kept.notes.extend(found.refused);
+        if let Some(newest) = found.usable.into_iter().next() {
+            self.kept.stored = newest.body;
+        }
+        self.offer = self.farthest().min(plan.restart_max);
+    }
+
+    /// The farthest restart position that may have been sent.
+    fn farthest(&self) -> u64 {
+        let StoredDepartures { departures, reach, .. } = &self.kept.stored;
+        match (self.unit, self.records) {
+            (RestartUnit::Blocks, _) => (*reach).min(self.announced_octets) / BLOCK_BYTES,
+            (RestartUnit::Records, Records::Fixed { size }) => {
+                (*reach).min(self.expected.size) / u64::from(size).max(1)
+            }
+            // Each record has a length of two octets in the source.
+            (RestartUnit::Records, _) => {
+                let newest = departures.newest();
+                let (source, records) =
+                    newest.map_or((0, 0), |newest| (newest.source_position(), newest.records()));
+                records + (*reach).min(self.expected.size).saturating_sub(source) / 2
+            }
+        }
+    }
+
+    /// Begins at the restart position that was answered.
+    pub(super) fn begin(self, position: u64) -> Result<(Pump, Kept), PumpError> {
+        let Self { source, expected, records, unit, form, framing, workers, kept, .. } = self;
+        let is_sealed = matches!(form, Form::Sealed { .. });
+        let departure = if position == 0 {
+            Departure::new(records, form, framing)?
+        } else {
+            let checkpoint = kept.stored.departures.at_or_below(unit, position);
+            Departure::resume(records, form, framing, checkpoint, position)?
+        };
+        Ok((Pump { source, expected, departure, is_sealed, workers }, kept))
+    }
+
+    pub(super) fn unit(&self) -> RestartUnit {
+        self.unit
+    }
+}
+
+impl Pump {
     /// Fills a block with at most `credit` Data Exchange Buffers, in its first `room` octets. On a worker.
     pub(super) fn fill(
         mut self: Box<Self>,
@@ -115,112 +249,127 @@ impl Pump {
     }
 
     fn fill_block(&mut self, block: &mut [u8], credit: u16) -> Result<Filled, PumpError> {
-        let mut done = Filled { length: 0, buffers: 0 };
-        while done.buffers < credit && !self.outgoing.is_finished() {
-            let room = block.get_mut(done.length..).unwrap_or_default();
-            let filled = self.frame(room, credit - done.buffers)?;
-            done.length += filled.written;
-            done.buffers += filled.buffers;
-            if filled.buffers == 0 {
-                break;
-            }
+        let Self { source, departure, workers, expected, .. } = self;
+        let filled = departure.fill(source, block, credit, &mut OnWorkers(workers))?;
+        if departure.is_finished() {
+            source.0.check(expected)?;
         }
-        if self.outgoing.is_finished() {
-            self.source.check(&self.expected)?;
-        }
-        Ok(done)
-    }
-
-    fn frame(&mut self, room: &mut [u8], buffers: u16) -> Result<odile_transfer::Filled, PumpError> {
-        let Self { source, outgoing, content, workers, .. } = self;
-        let end = |at_end| if at_end { End::Reached } else { End::More };
-        match content {
-            Content::Plain(witness) => {
-                source.look(outgoing.position(), Outgoing::SOURCE_WINDOW_BYTES, |slice, at_end| {
-                    let filled =
-                        outgoing.fill(slice, end(at_end), room, buffers).map_err(PumpError::Content)?;
-                    if let Some(witness) = witness {
-                        witness.see(slice.get(..filled.consumed).unwrap_or_default());
-                    }
-                    Ok(filled)
-                })?
-            }
-            Content::Sealed(staging) => {
-                while staging.wants_source() {
-                    source.look(staging.source_position(), 1, |slice, at_end| {
-                        staging.fill(slice, end(at_end), &mut OnWorkers(workers))
-                    })??;
-                }
-                let (octets, end) = staging.staged();
-                let filled = outgoing.fill(octets, end, room, buffers).map_err(PumpError::Content)?;
-                staging.used(filled.consumed);
-                Ok(filled)
-            }
-        }
+        Ok(Filled { length: filled.written, buffers: filled.buffers })
     }
 
     /// How much of the source is used up.
     pub(super) fn source_position(&self) -> u64 {
-        match &self.content {
-            Content::Plain(_) => self.outgoing.position(),
-            Content::Sealed(staging) => staging.source_position(),
-        }
+        self.departure.source_position()
     }
 
-    /// What SFIDFSIZ announces: an estimate, high rather than low, because an envelope does not exist yet.
-    pub(super) fn announced_octets(&self) -> u64 {
-        self.announced_octets
+    /// Octets of the transmitted file that were framed.
+    pub(super) fn transmitted_position(&self) -> u64 {
+        self.departure.transmitted_position()
+    }
+
+    /// What a reach is measured in: the source for plain files, whose records need not count in what is transmitted.
+    pub(super) fn measured(&self) -> u64 {
+        if self.is_sealed { self.transmitted_position() } else { self.source_position() }
+    }
+
+    /// Where another attempt can go on, if that is possible here.
+    pub(super) fn checkpoint(&self) -> Option<DepartureCheckpoint> {
+        self.departure.checkpoint()
     }
 
     pub(super) fn is_finished(&self) -> bool {
-        self.outgoing.is_finished()
+        self.departure.is_finished()
     }
 
     /// The counts for EFID, and what the receipt must state.
-    pub(super) fn finish(self, outbound: &Outbound) -> (EndFile, Option<Transmitted>) {
-        let mut end = self.outgoing.end_file();
-        let transmitted = match self.content {
-            Content::Plain(witness) => witness.map(|witness| witness.finish()),
-            Content::Sealed(staging) => {
-                // The count of the original's records; receivers must not check it (field EFIDRCNT).
-                end.record_count = match outbound.format {
-                    FileFormat::Fixed => {
-                        let size = u64::from(outbound.record_size).max(1);
-                        outbound.source_identity.size.div_ceil(size)
-                    }
-                    _ => staging.records(),
-                };
-                Some(staging.transmitted())
-            }
-        };
-        (end, transmitted.as_ref().map(services::stored_stream))
+    pub(super) fn finish(self) -> (EndFile, Option<Transmitted>) {
+        let transmitted = self.departure.transmitted();
+        (self.departure.end_file(), transmitted.as_ref().map(services::stored_stream))
     }
 }
 
-/// The stage, and the most that comes out of it.
-fn staging(plan: &PumpPlan, layers: Services, records: Records) -> Result<(Staging, u64), PumpError> {
+/// Whether something of a file is kept while it is sent, with such an interval of checkpoints.
+pub(super) fn is_kept(outbound: &Outbound, interval: u64) -> bool {
+    outbound.source_identity.size >= interval.min(KEPT_FROM_BYTES)
+}
+
+fn expected(outbound: &Outbound) -> SourceIdentity {
+    let of_queue = outbound.source_identity;
+    SourceIdentity {
+        size: of_queue.size,
+        mtime_ns: of_queue.mtime_ns,
+        inode: of_queue.inode,
+        device: of_queue.device,
+    }
+}
+
+/// The plan that the file was begun with; if there is none that can be used, a new one.
+fn seal_plan(
+    plan: &PumpPlan,
+    layers: Services,
+    kept: &mut Kept,
+) -> Result<(SealPlan, Option<Arc<Identity>>), PumpError> {
+    let outbound = &plan.outbound;
+    if !kept.is_fresh {
+        match seal_store::read_plan(&plan.home, &plan.keyring, outbound.id) {
+            Ok(Some(found)) if fits(&found, plan, layers) => match signer_of(&found, &plan.keyring) {
+                Ok(signer) => return Ok((found, signer)),
+                Err(text) => kept.notes.push(text),
+            },
+            Ok(Some(_)) => kept.notes.push("its seal plan is for another envelope".to_owned()),
+            Ok(None) => kept.notes.push("its seal plan is gone".to_owned()),
+            Err(error) => kept.notes.push(format!("its seal plan is of no use: {error}")),
+        }
+        kept.is_fresh = true;
+    }
     // Compression alone names no suite; any will do, since nothing of it is used.
-    let suite = match services::suite(plan.services) {
+    let suite = match services::suite(outbound.services) {
         Some(suite) => suite,
-        None if plan.services.suite == 0 => odile_envelope::Suite::S04,
-        None => return Err(PumpError::UnknownSuite(plan.services.suite)),
+        None if outbound.services.suite == 0 => Suite::S04,
+        None => return Err(PumpError::UnknownSuite(outbound.services.suite)),
     };
-    let signer = plan.signer.as_ref();
     let request = SealRequest {
         suite,
         services: layers,
-        source_bytes: plan.expected.size,
+        source_bytes: outbound.source_identity.size,
         signing_time: now_seconds(),
-        signer: signer.map(|identity| identity.certificate()),
+        signer: plan.signer.as_ref().map(|identity| identity.certificate()),
         recipient: plan.recipient.as_deref(),
         options: plan.options,
     };
-    let seal = Arc::new(SealPlan::new(&request, &mut entropy::fill)?);
-    let octets = seal.transmitted_bytes_max()?;
-    let batch = plan.workers.threads().min(CHUNKS_AT_A_TIME_MAX);
-    let staging = Staging::new(seal, signer.map(|identity| identity.key()), records, batch)?;
-    Ok((staging, octets))
+    let seal = SealPlan::new(&request, &mut entropy::fill)?;
+    if kept.is_kept {
+        match seal_store::plan_to_store(&plan.keyring, outbound.id, &seal) {
+            Ok(octets) => kept.new_plan = Some(octets),
+            Err(error @ PlanError::NoKey) => {
+                kept.notes.push(format!("it cannot go on where it may be cut: {error}"));
+                kept.is_kept = false;
+            }
+            Err(error) => return Err(PumpError::Seal(Misuse::Encoding(error.to_string()))),
+        }
+    }
+    Ok((seal, plan.signer.clone()))
+}
+
+/// Whether a plan is still what is wanted.
+fn fits(found: &SealPlan, plan: &PumpPlan, layers: Services) -> bool {
+    let suite = services::suite(plan.outbound.services);
+    found.services() == layers
+        && suite.is_none_or(|suite| suite == found.suite())
+        && found.source_bytes() == plan.outbound.source_identity.size
+}
+
+/// The key that the plan is to be signed with: not always the one that new files are signed with now.
+fn signer_of(found: &SealPlan, keyring: &Keyring) -> Result<Option<Arc<Identity>>, String> {
+    if !found.services().sign {
+        return Ok(None);
+    }
+    let mut identities = keyring.all().map(|(_, key)| &key.identity);
+    let signer = identities.find(|identity| found.is_signed_by(identity.certificate()));
+    signer.cloned().map(Some).ok_or_else(|| "the key that it is to be signed with is gone".to_owned())
 }
 
 /// Chunks that one file has compressed at a time: each costs two buffers of a chunk's size.
 const CHUNKS_AT_A_TIME_MAX: usize = 8;
+/// What is smaller is sent again faster than it is kept.
+const KEPT_FROM_BYTES: u64 = 1 << 20;

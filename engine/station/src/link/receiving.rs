@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use odile_catalog::{Inbound, InboundState, NewInbound, ReceiptKind, TransferRef};
-use odile_envelope::{Declared, OpenTerms, Services, Suite};
+use odile_envelope::{CheckpointError, Declared, OpenTerms, Opener, Services, Suite};
 use odile_partner::{Purpose, RefuseWith};
 use odile_session::TurnWish;
-use odile_transfer::{Incoming, Witness, octets_of_blocks};
+use odile_transfer::{
+    ArrivalCheckpoint, ArrivalState, Incoming, Place, RestartUnit, Witness, octets_of_blocks,
+};
 use odile_uring::Block;
 use odile_wire::command::{EndFile, EndFileNegativeAnswer, StartFile, StartFileNegativeAnswer};
 use odile_wire::data::Records;
@@ -17,12 +19,14 @@ use super::Link;
 use super::terms::{ContentRefusal, Refusal};
 use crate::clock::{now_ms, now_seconds};
 use crate::event::Event;
-use crate::intake::{Intake, Problem, Refused, Unusable, Verdict, Work};
+use crate::intake::{Intake, NotKept, Problem, Refused, Unusable, Verdict, Work};
 use crate::landing::{self, Landing, NotLanded};
 use crate::options::{Options, Target};
+use crate::pace::Pace;
 use crate::progress::OnBoard;
-use crate::spool::{PartFile, PartPlan};
-use crate::{receipts, services};
+use crate::slots::Slots;
+use crate::spool::{Goal, PartFile, PartPlan, StoredArrival};
+use crate::{arrival, entropy, receipts, services, slots};
 
 /// The file that is being received.
 pub(super) struct Receiving {
@@ -34,21 +38,49 @@ pub(super) struct Receiving {
     filling: Option<(Block, usize)>,
     /// A plain file that is longer was announced as a shorter one: the rest is read and dropped.
     octets_max: u64,
+    /// When a plain file is marked next; none: whoever opens it knows.
+    marks: Option<Pace>,
+    /// What the catalog knows to be safe.
+    noted: u64,
+}
+
+/// A file in the catalog.
+struct Known {
+    inbound: Inbound,
+    /// It was begun before, and there may be something of it.
+    was_cut_off: bool,
+}
+
+/// What a file is taken in with.
+struct Taken {
+    incoming: Incoming,
+    work: Option<Work>,
+}
+
+/// Where a file is taken in from.
+struct Start {
+    inbound: Inbound,
+    /// What SFPA answers.
+    position: u64,
+    /// None: from its first octet.
+    checkpoint: Option<ArrivalCheckpoint>,
+    slots: Option<Slots>,
 }
 
 impl Link {
     /// SFID.
     pub(super) async fn on_offer(&mut self, file: StartFile) {
         let answer = match self.begin(&file).await {
-            Ok(receiving) => {
+            Ok((receiving, position)) => {
                 self.shared.tell(Event::Receiving {
                     transfer: TransferRef::Inbound(receiving.inbound.id),
                     partner: self.partner_name(),
                     dataset_name: file.id.to_string(),
                     announced_octets: octets_of_blocks(file.size_blocks).unwrap_or(u64::MAX),
+                    from_octet: receiving.incoming.octets(),
                 });
                 self.receiving = Some(receiving);
-                Ok(0)
+                Ok(position)
             }
             Err(refusal) => {
                 let text = format!("SFNA {}: {}", refusal.reason, refusal.text);
@@ -66,20 +98,58 @@ impl Link {
         }
     }
 
-    async fn begin(&mut self, file: &StartFile) -> Result<Receiving, Refusal> {
+    async fn begin(&mut self, file: &StartFile) -> Result<(Receiving, u64), Refusal> {
         let records = self.check_terms(file)?;
         let room_octets = self.check_room(file)?;
-        let new = NewInbound {
-            partner: self.partner_name(),
-            file: file.id,
-            user: file.user,
-            format: file.format,
-            record_size: file.record_size,
-            announced_blocks: file.size_blocks,
-            description: file.description.clone(),
-            part_name: format!("{}-{}.part", now_ms(), self.number),
-            services: services::announced(file),
+        let known = self.known_or_new(file).await?;
+        if let Some(text) = self.shared.take_refused(known.inbound.id) {
+            let text = format!("{text}, as it was found when it came before");
+            self.set_failed(known.inbound.id, text.clone()).await;
+            return Err(Refusal { reason: AnswerReason::UNSPECIFIED, retry: false, text });
+        }
+        let announced = octets_of_blocks(file.size_blocks).unwrap_or(u64::MAX);
+        let Some(meter) = self.shared.board.enter(TransferRef::Inbound(known.inbound.id), announced) else {
+            return Err(in_another_session());
         };
+        let start = self.start_of(known, file, records).await.map_err(|text| self.no_room_for(text))?;
+        let (start, taken) = match self.take_up(&start, records, room_octets) {
+            Ok(taken) => (start, taken),
+            Err(error) if start.checkpoint.is_some() => {
+                let text = format!("it starts again, although a part of it is here: {error}");
+                self.shared
+                    .tell(Event::StartsAgain { transfer: TransferRef::Inbound(start.inbound.id), text });
+                let start = self.begin_again(file).await.map_err(|text| self.no_room_for(text))?;
+                let taken = self.take_up(&start, records, room_octets);
+                (start, taken.map_err(|error| self.no_room_for(error))?)
+            }
+            Err(error) => return Err(self.no_room_for(error)),
+        };
+        let Taken { incoming, work } = taken;
+        let Start { inbound, position, checkpoint, slots } = start;
+        let nothing = Place { received: 0, records: 0, stored: 0 };
+        let place = checkpoint.map_or(nothing, |checkpoint| checkpoint.place);
+        let (intake, reading) = self.make_intake(&inbound, work, announced, place.stored, slots).await?;
+        self.reader.begin_bulk(reading);
+        // Of an envelope, what is in it counts, and whoever opens it counts that.
+        let is_plain = services::layers(inbound.services) == Services::NONE;
+        let octets_max = self.partner.as_ref().and_then(|partner| partner.receive.octets_max);
+        let marks = is_plain.then(|| Pace::new(&self.shared.options, place.received));
+        let receiving = Receiving {
+            inbound,
+            meter,
+            incoming,
+            intake,
+            filling: None,
+            octets_max: octets_max.filter(|_| is_plain).unwrap_or(u64::MAX),
+            marks,
+            noted: place.received,
+        };
+        Ok((receiving, position))
+    }
+
+    /// The file in the catalog: as it is known, if it was cut off; otherwise begun.
+    async fn known_or_new(&mut self, file: &StartFile) -> Result<Known, Refusal> {
+        let new = self.new_inbound(file);
         let board = Arc::clone(&self.shared.board);
         let begun = self
             .shared
@@ -90,33 +160,119 @@ impl Link {
                 }
                 // Looked at before anything of it is changed.
                 Some(known) if board.of(TransferRef::Inbound(known.id)).is_some() => Ok(Err(known)),
-                _ => catalog.begin_inbound(&new, now_ms()).map(Ok),
+                Some(inbound) if inbound.state == InboundState::Receiving => {
+                    Ok(Ok(Known { inbound, was_cut_off: true }))
+                }
+                _ => {
+                    let inbound = catalog.begin_inbound(&new, now_ms())?;
+                    Ok(Ok(Known { inbound, was_cut_off: false }))
+                }
             })
             .await
             .map_err(|error| self.no_room_for(error.to_string()))?;
-        let inbound = match begun {
-            Ok(inbound) => inbound,
-            Err(known) => return Err(self.refuse_known(&known).await),
-        };
-        if let Some(text) = self.shared.take_refused(inbound.id) {
-            let text = format!("{text}, as it was found when it came before");
-            self.set_failed(inbound.id, text.clone()).await;
-            return Err(Refusal { reason: AnswerReason::UNSPECIFIED, retry: false, text });
+        match begun {
+            Ok(known) => Ok(known),
+            Err(known) => Err(self.refuse_known(&known).await),
         }
-        let announced = octets_of_blocks(file.size_blocks).unwrap_or(u64::MAX);
-        let Some(meter) = self.shared.board.enter(TransferRef::Inbound(inbound.id), announced) else {
-            return Err(in_another_session());
+    }
+
+    fn new_inbound(&self, file: &StartFile) -> NewInbound {
+        let mut unique = [0; 8];
+        entropy::fill(&mut unique);
+        NewInbound {
+            partner: self.partner_name(),
+            file: file.id,
+            user: file.user,
+            format: file.format,
+            record_size: file.record_size,
+            announced_blocks: file.size_blocks,
+            description: file.description.clone(),
+            // Not the time: a clock that is set back must not name two files alike.
+            part_name: format!("{:016x}.part", u64::from_be_bytes(unique)),
+            services: services::announced(file),
+        }
+    }
+
+    /// Decides where a file is taken in from, and leaves only what tells of that.
+    async fn start_of(&mut self, known: Known, file: &StartFile, records: Records) -> Result<Start, String> {
+        let Known { inbound: known, was_cut_off } = known;
+        if !was_cut_off {
+            return self.from_the_start(known).await;
+        }
+        let is_same = known.format == file.format
+            && known.record_size == file.record_size
+            && known.announced_blocks == file.size_blocks
+            && known.services == services::announced(file);
+        let (home, of) = (self.shared.home.clone(), known.clone());
+        let wants_part = self.shared.options.target == Target::Inbox;
+        let looking =
+            self.shard.workers.run(move || arrival::Remains::of(&home, &of, Some(wants_part))).await;
+        let remains = looking.map_err(|error| error.to_string())?;
+        // What is sealed was given no records.
+        let unit = RestartUnit::of(records, false);
+        let newest = remains.newest().filter(|_| is_same && file.restart > 0);
+        let Some((stored, checkpoint)) = newest.map(|stored| (stored, stored.body.checkpoint.clone())) else {
+            self.tell_why_again(&known, file, &remains, is_same);
+            return self.begin_again(file).await;
         };
-        let (intake, reading) = self.make_intake(&inbound, records, announced, room_octets).await?;
-        self.reader.begin_bulk(reading);
+        // Behind what the partner can go on from: it sends again what is here, and that is dropped.
+        let position = checkpoint.restart_position(unit).min(file.restart);
+        let mut slots = arrival::slots(&self.shared.home, &known);
+        slots.keep_only(Some(stored)).await.map_err(|error| error.to_string())?;
+        let new = self.new_inbound(file);
+        let received = checkpoint.place.received;
+        let note =
+            move |catalog: &mut odile_catalog::Catalog| catalog.resume_inbound(&new, received, now_ms());
+        let inbound = self.shared.ledger.run(note).await.map_err(|error| error.to_string())?;
+        Ok(Start { inbound, position, checkpoint: Some(checkpoint), slots: Some(slots) })
+    }
+
+    async fn begin_again(&mut self, file: &StartFile) -> Result<Start, String> {
+        let new = self.new_inbound(file);
+        let begun = self.shared.ledger.run(move |catalog| catalog.begin_inbound(&new, now_ms())).await;
+        self.from_the_start(begun.map_err(|error| error.to_string())?).await
+    }
+
+    async fn from_the_start(&mut self, inbound: Inbound) -> Result<Start, String> {
+        if self.shared.options.target == Target::Discard {
+            return Ok(Start { inbound, position: 0, checkpoint: None, slots: None });
+        }
+        // What an earlier attempt may have left would be taken for what is to come.
+        let mut slots = arrival::slots(&self.shared.home, &inbound);
+        slots.keep_only::<StoredArrival>(None).await.map_err(|error| error.to_string())?;
+        Ok(Start { inbound, position: 0, checkpoint: None, slots: Some(slots) })
+    }
+
+    /// What counts the file, and what opens or watches it, from there on.
+    fn take_up(&self, start: &Start, records: Records, room_octets: u64) -> Result<Taken, String> {
         let limit = octets_of_blocks(FILE_SIZE_BLOCKS_MAX).unwrap_or(u64::MAX);
-        let incoming = Incoming::new(records, limit);
-        // Of an envelope, what is in it counts, and whoever opens it counts that.
-        let octets_max = match self.partner.as_ref().and_then(|partner| partner.receive.octets_max) {
-            Some(octets_max) if services::layers(inbound.services) == Services::NONE => octets_max,
-            _ => u64::MAX,
+        let place = start.checkpoint.as_ref().map(|checkpoint| &checkpoint.place);
+        let incoming = match place {
+            Some(place) => {
+                Incoming::resume(records, limit, place, start.position).map_err(|error| error.to_string())?
+            }
+            None => Incoming::new(records, limit),
         };
-        Ok(Receiving { inbound, meter, incoming, intake, filling: None, octets_max })
+        let output_bytes_max = room_octets.saturating_add(place.map_or(0, |place| place.stored));
+        let state = start.checkpoint.as_ref().map(|checkpoint| &checkpoint.state);
+        let work = self.work(&start.inbound, records, output_bytes_max, state);
+        Ok(Taken { incoming, work: work.map_err(|error| error.to_string())? })
+    }
+
+    /// A file that was begun before, and does not go on: our operator learns why.
+    fn tell_why_again(&self, known: &Inbound, file: &StartFile, remains: &arrival::Remains, is_same: bool) {
+        let safe = remains.safe_position();
+        let mut reasons = remains.refused.clone();
+        if safe == 0 && reasons.is_empty() {
+            return;
+        }
+        if !is_same {
+            reasons.push("it is announced otherwise than before".to_owned());
+        } else if file.restart == 0 {
+            reasons.push("the partner begins again".to_owned());
+        }
+        let text = format!("it starts again, although {safe} octets were safe: {}", reasons.join("; "));
+        self.shared.tell(Event::StartsAgain { transfer: TransferRef::Inbound(known.id), text });
     }
 
     /// A file that has landed, or is just about to.
@@ -139,55 +295,93 @@ impl Link {
     async fn make_intake(
         &mut self,
         inbound: &Inbound,
-        records: Records,
+        work: Option<Work>,
         announced: u64,
-        room_octets: u64,
+        stored: u64,
+        slots: Option<Slots>,
     ) -> Result<(Intake, Vec<Block>), Refusal> {
-        let work = self.work(inbound, records, room_octets);
         // An envelope needs blocks on both sides of what opens it.
-        let opens = matches!(work, Some(Work::Open(_)));
+        let opens = matches!(work, Some(Work::Open(..)));
         let wanted = if opens { Options::BLOCKS_PER_TRANSFER } else { PLAIN_BLOCKS };
         let reserving = self.shard.pool.reserve(wanted);
         let Ok(mut blocks) = tokio::time::timeout(BLOCKS_LIMIT, reserving).await else {
             let text = "no buffers became free: too many files at a time, or idle partners".to_owned();
-            self.set_failed(inbound.id, text.clone()).await;
+            self.not_begun(inbound, stored, text.clone()).await;
             return Err(self.no_room_for(text));
         };
         let reading = blocks.split_off(blocks.len() - READING_BLOCKS);
         let between = if opens { blocks.split_off(WRITING_BLOCKS) } else { Vec::new() };
-        let path = self.shared.home.spool().join(&inbound.part_name);
         let options = &self.shared.options;
-        // What is compressed says nothing of how long it will be.
-        let reserved = if inbound.services.compression == 0 { announced } else { 0 };
-        let plan = PartPlan::new(&path, options.target, reserved, options.sync_bytes);
-        match PartFile::create(plan, blocks).await {
+        let plan = PartPlan {
+            goal: match options.target {
+                Target::Inbox => Goal::File(self.shared.home.spool().join(&inbound.part_name)),
+                Target::Check(content) => Goal::Check(content),
+                Target::Discard => Goal::Nowhere,
+            },
+            start: stored,
+            // What is compressed says nothing of how long it will be.
+            announced_octets: if inbound.services.compression == 0 { announced } else { 0 },
+            sync_bytes: options.sync_bytes.max(1),
+            slots,
+        };
+        match PartFile::open(plan, blocks).await {
             Ok(part) => Ok((Intake::new(part, work, between, self.shard.workers.clone()), reading)),
             Err(error) => {
                 let text = error.to_string();
-                self.set_failed(inbound.id, text.clone()).await;
+                self.not_begun(inbound, stored, text.clone()).await;
                 Err(self.no_room_for(text))
             }
         }
     }
 
+    /// A file that cannot be taken in now. What is there of it stays.
+    async fn not_begun(&mut self, inbound: &Inbound, stored: u64, text: String) {
+        if stored == 0 {
+            return self.set_failed(inbound.id, text).await;
+        }
+        let (id, position) = (inbound.id, inbound.position_bytes);
+        let note = move |catalog: &mut odile_catalog::Catalog| {
+            catalog.interrupt_inbound(id, &text, position, now_ms())
+        };
+        let _ = self.shared.ledger.run(note).await;
+    }
+
     /// What is done with the file while it comes; nothing, if it is plain and its receipt as well.
-    fn work(&self, inbound: &Inbound, records: Records, room_octets: u64) -> Option<Work> {
+    fn work(
+        &self,
+        inbound: &Inbound,
+        records: Records,
+        output_bytes_max: u64,
+        state: Option<&ArrivalState>,
+    ) -> Result<Option<Work>, CheckpointError> {
         let stored = inbound.services;
         let suite = services::suite(stored);
         let layers = services::layers(stored);
         if layers == Services::NONE {
-            let suite = suite.filter(|_| stored.signed_receipt)?;
-            return Some(Work::Watch(Box::new(Witness::new(suite.hash(), records))));
+            let Some(suite) = suite.filter(|_| stored.signed_receipt) else { return Ok(None) };
+            let witness = match state {
+                None => Witness::new(suite.hash(), records),
+                Some(ArrivalState::Watched(state)) => Witness::resume(state)?,
+                Some(_) => return Err(CheckpointError::Foreign),
+            };
+            return Ok(Some(Work::Watch(Box::new(witness))));
         }
-        let partner = self.partner.as_ref()?;
-        Some(Work::open(OpenTerms {
+        let Some(partner) = &self.partner else { return Ok(None) };
+        let terms = Arc::new(OpenTerms {
             declared: Declared::Services(layers),
             recipients: self.shared.keyring.recipients(Purpose::Encryption),
             signers: self.shared.configuration.certificates(&partner.name).signers(),
             now: Some(now_seconds()),
-            output_bytes_max: room_octets,
+            output_bytes_max,
             transmitted_hash: suite.map(Suite::hash),
-        }))
+        });
+        let opener = match state {
+            None => Opener::new(terms),
+            Some(ArrivalState::Opened(checkpoint)) => Opener::resume(terms, checkpoint)?,
+            Some(_) => return Err(CheckpointError::Foreign),
+        };
+        let pace = Pace::new(&self.shared.options, opener.input_position());
+        Ok(Some(Work::Open(Box::new(opener), pace)))
     }
 
     /// A file that was refused after it got its number.
@@ -211,6 +405,7 @@ impl Link {
         if let Err(malformed) = outcome {
             return self.session.on_malformed(&malformed, Instant::now());
         }
+        self.note_position();
         if self.receiving.as_ref().is_some_and(Receiving::is_beyond_saving) {
             let text = "the receiving station cannot go on with the file";
             return self.release(EndSessionReason::RESOURCES_NOT_AVAILABLE, text);
@@ -219,6 +414,22 @@ impl Link {
         if end || !in_file {
             // Whatever is wrong with it, the session has its answer ready.
             let _ = self.session.on_data(Instant::now());
+        }
+    }
+
+    /// What has become safe is noted, for those who look; nothing waits for it.
+    fn note_position(&mut self) {
+        let Some(receiving) = &mut self.receiving else { return };
+        if let Some(trouble) = receiving.intake.take_trouble() {
+            let transfer = TransferRef::Inbound(receiving.inbound.id);
+            let text = format!("{transfer} cannot be resumed from here on: {trouble}");
+            self.shared.tell(Event::Trouble { text });
+        }
+        let safe = receiving.intake.safe_position();
+        if safe > receiving.noted {
+            receiving.noted = safe;
+            let id = receiving.inbound.id;
+            self.shared.ledger.post(move |catalog| catalog.inbound_position(id, safe, now_ms()));
         }
     }
 
@@ -250,8 +461,8 @@ impl Link {
         let (part, verdict) = intake.conclude().await;
         if let Err(Refused::Worker(error)) = &verdict {
             // Nothing that was counted means anything then.
-            let detail =
-                part.finish().await.err().map_or_else(|| error.to_string(), |error| error.to_string());
+            let failed = part.finish().await.err();
+            let detail = failed.map_or_else(|| error.to_string(), |error| error.to_string());
             return Some(Err(self.not_stored(&inbound, &detail).await));
         }
         if is_too_long {
@@ -272,6 +483,7 @@ impl Link {
                 return match refused {
                     Refused::Worker(error) => Some(Err(self.not_stored(&inbound, &error.to_string()).await)),
                     Refused::Content(found) => self.refuse_content(&inbound, *found).await,
+                    Refused::Paused => None,
                 };
             }
         };
@@ -291,7 +503,14 @@ impl Link {
             records: incoming.records(),
             verdict: &verdict,
         };
-        match landing.land(part).await {
+        let landed = match self.shared.options.target {
+            Target::Check(content) => match part.finish().await {
+                Ok(_) => landing.check_off(content).await,
+                Err(error) => Err(NotLanded::Nothing(error)),
+            },
+            Target::Inbox | Target::Discard => landing.land(part).await,
+        };
+        match landed {
             Ok(path) => {
                 let path = path.display().to_string();
                 self.moved = true;
@@ -354,26 +573,50 @@ impl Link {
         }
     }
 
-    /// The session ended in the middle of a file.
-    pub(super) async fn drop_incoming(&mut self, receiving: Receiving, text: &str) {
+    /// The session ended in the middle of a file: what came of it is kept.
+    pub(super) async fn drop_incoming(&mut self, mut receiving: Receiving, text: &str) {
+        let is_kept = self.shared.options.target != Target::Discard && !receiving.is_too_long();
+        if is_kept {
+            receiving.hand_over().await;
+            receiving.mark().await;
+        }
         let Receiving { inbound, intake, meter, filling, .. } = receiving;
         drop(filling);
-        let has_failed = intake.has_failed();
-        let (part, verdict) = intake.conclude().await;
-        let text = match (part.finish().await, verdict) {
-            (Err(error), _) => error.to_string(),
-            // A stream that was cut off is no fault of the envelope; what was wrong before, is.
-            (Ok(_), Err(Refused::Content(found))) if has_failed => {
+        let (mut safe, outcome) = intake.pause().await;
+        // An earlier session's checkpoint stands until there is a newer one.
+        safe = safe.max(inbound.position_bytes);
+        let text = match outcome {
+            Ok(()) => format!("the session ended in the middle of the file: {text}"),
+            Err(NotKept::Content(found)) => {
                 let refusal = ContentRefusal::new(&found, &inbound);
                 self.shared.remember_refused(inbound.id, refusal.public);
+                safe = 0;
                 refusal.detail
             }
-            (Ok(_), Err(Refused::Worker(error))) => error.to_string(),
-            (Ok(_), _) => format!("the session ended in the middle of the file: {text}"),
+            Err(NotKept::Worker(error)) => error.to_string(),
+            Err(NotKept::Storage(error)) => error.to_string(),
         };
         // Until it is noted, nobody may begin it again.
-        self.give_up(&inbound, &text).await;
+        if is_kept && safe > 0 {
+            self.interrupt(&inbound, safe, text).await;
+        } else {
+            self.give_up(&inbound, &text).await;
+        }
         drop(meter);
+    }
+
+    /// Notes that a file waits for its partner to go on.
+    async fn interrupt(&mut self, inbound: &Inbound, safe: u64, text: String) {
+        let (id, detail) = (inbound.id, text.clone());
+        let note = move |catalog: &mut odile_catalog::Catalog| {
+            catalog.interrupt_inbound(id, &detail, safe, now_ms())
+        };
+        let noted = self.shared.ledger.run(note).await;
+        let transfer = TransferRef::Inbound(id);
+        self.shared.tell(Event::Interrupted { transfer, text, safe_octets: safe });
+        if let Err(error) = noted {
+            self.on_trouble(error.to_string());
+        }
     }
 
     /// Removes what there is of a file, and notes why. The partner may send it again.
@@ -393,7 +636,8 @@ impl Link {
 impl Link {
     async fn remove_part(&self, inbound: &Inbound) {
         let path = self.shared.home.spool().join(&inbound.part_name);
-        // A sidecar may stand beside it; either may not be there.
+        // First what tells of it. A sidecar may stand beside it; any may not be there.
+        let _ = slots::remove(&self.shared.home.spool(), arrival::stem(inbound)).await;
         let _ = odile_uring::remove(&path).await;
         let _ = odile_uring::remove(&path.with_extension("json")).await;
     }
@@ -431,7 +675,21 @@ impl Receiving {
                 break;
             }
         }
+        if self.marks.as_ref().is_some_and(|pace| pace.is_due(self.incoming.octets())) {
+            self.hand_over().await;
+            self.mark().await;
+        }
         if end { self.incoming.end_of_buffer().map_err(malformed) } else { Ok(()) }
+    }
+
+    /// Marks a plain file as one that can be taken up again here, if it can.
+    async fn mark(&mut self) {
+        if let Some(pace) = &mut self.marks
+            && let Some(place) = self.incoming.place()
+        {
+            pace.made(self.incoming.octets());
+            self.intake.mark(place).await;
+        }
     }
 
     async fn hand_over(&mut self) {

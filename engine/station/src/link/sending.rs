@@ -10,32 +10,35 @@ use odile_catalog::{AfterDelivery, CatalogError, Outbound, OutboundChange, Outbo
 use odile_envelope::seal::Embed;
 use odile_envelope::{SealOptions, Services};
 use odile_partner::{DeflateLevel, Partner, Purpose, Usage};
-use odile_transfer::{StagingError, blocks_of};
-use odile_uring::{Block, SourceIdentity};
+use odile_transfer::{Framing, RestartUnit, StagingError, blocks_of};
+use odile_uring::Block;
 use odile_wire::command::{EndFileNegativeAnswer, StartFile, StartFileNegativeAnswer};
 use odile_wire::data::Compression;
-use odile_wire::{AnswerReason, EndSessionReason, Level, VariableText};
+use odile_wire::{AnswerReason, BLOCK_BYTES, EndSessionReason, Level, VariableText};
 
 use super::Link;
 use super::channel::Channel;
-use super::pump::{Filled, Pump, PumpError, PumpPlan};
+use super::keeping::Keeping;
+use super::pump::{self, Filled, Prepared, Pump, PumpError, PumpPlan};
 use crate::clock::{now_ms, now_seconds};
 use crate::error::StationError;
 use crate::event::{Event, SessionEnd};
 use crate::options::Options;
 use crate::progress::OnBoard;
-use crate::services;
+use crate::{entropy, seal_store, services};
 
 /// The file that is being sent.
 pub(super) struct Sending {
     outbound: Outbound,
     meter: OnBoard,
     stage: Stage,
+    /// Attempts before this one that moved nothing, as far as is known now.
+    fruitless: u32,
 }
 
 enum Stage {
     /// SFID is out.
-    Offered(Box<Pump>),
+    Offered(Box<Prepared>),
     /// SFPA came.
     Flowing(Flow),
     /// EFID is out, or waits for credit.
@@ -44,6 +47,7 @@ enum Stage {
 
 struct Flow {
     pump: Option<Box<Pump>>,
+    keeping: Keeping,
     free: Vec<Block>,
     ready: Option<Ready>,
 }
@@ -91,7 +95,7 @@ impl Link {
         if !taken {
             return;
         }
-        let (pump, file) = match self.open(&outbound).await {
+        let (prepared, file) = match self.open(&outbound).await {
             Ok(opened) => opened,
             Err(halt) => {
                 drop(meter);
@@ -112,12 +116,13 @@ impl Link {
             dataset_name: outbound.file.to_string(),
             services: services::described(outbound.services),
         });
-        self.sending = Some(Sending { outbound, meter, stage: Stage::Offered(Box::new(pump)) });
+        let fruitless = outbound.fruitless;
+        let stage = Stage::Offered(Box::new(prepared));
+        self.sending = Some(Sending { outbound, meter, stage, fruitless });
     }
 
     /// What the source is opened with.
     fn plan(&self, partner: &Partner, outbound: &Outbound) -> Result<PumpPlan, Halt> {
-        let of_queue = outbound.source_identity;
         let layers = services::layers(outbound.services);
         if outbound.services != odile_catalog::Services::PLAIN && self.session.level() < Level::V2_0 {
             // Never stripped in silence: whoever asked for it would believe that it was there.
@@ -152,54 +157,112 @@ impl Link {
             let found = certificates.recipient(Purpose::Encryption, now_seconds());
             recipient = Some(found.map_err(Halt::Passing)?);
         }
-        let (buffer_size, compression) = self.session.agreement().map_or((128, Compression::Off), |agreed| {
-            let compression = if agreed.compression { Compression::On } else { Compression::Off };
-            (agreed.buffer_size, compression)
+        let agreement = self.session.agreement();
+        let framing = agreement.map_or(NOTHING_AGREED, |agreed| Framing {
+            buffer_size: agreed.buffer_size,
+            compression: if agreed.compression { Compression::On } else { Compression::Off },
         });
+        let restart_max = match agreement {
+            Some(agreed) if agreed.restart && agreed.level >= Level::V2_0 => RESTART_MAX,
+            Some(agreed) if agreed.restart => RESTART_MAX_BEFORE_LEVEL_5,
+            _ => 0,
+        };
         let embed = if partner.send.embed_certificate { Embed::SignerCertificate } else { Embed::Nothing };
         let level = self.shared.options.compression_level;
         let level = level.map_or(partner.send.compression_level, DeflateLevel::level);
         Ok(PumpPlan {
-            path: outbound.source.clone(),
+            home: self.shared.home.clone(),
+            keyring: self.shared.keyring.clone(),
+            outbound: outbound.clone(),
             window_bytes: self.shared.options.window_bytes,
-            expected: SourceIdentity {
-                size: of_queue.size,
-                mtime_ns: of_queue.mtime_ns,
-                inode: of_queue.inode,
-                device: of_queue.device,
-            },
-            format: outbound.format,
-            record_size: outbound.record_size,
-            services: outbound.services,
             options: SealOptions { level, embed, ..SealOptions::default() },
             signer,
             recipient,
-            buffer_size,
-            compression,
+            framing,
+            restart_max,
+            interval: self.shared.options.checkpoint_bytes,
             workers: self.shard.workers.clone(),
         })
     }
 
-    async fn open(&self, outbound: &Outbound) -> Result<(Pump, StartFile), Halt> {
+    async fn open(&mut self, outbound: &Outbound) -> Result<(Prepared, StartFile), Halt> {
         let no_partner = || Halt::Final("there is no partner".to_owned());
         let partner = self.partner.clone().ok_or_else(no_partner)?;
         let plan = self.plan(&partner, outbound)?;
-        let opened = self.shard.workers.run(move || Pump::open(&plan)).await;
-        let pump = opened.map_err(|error| Halt::Passing(error.to_string()))?.map_err(Halt::of_pump)?;
-        let file = start_file(outbound, blocks_of(pump.announced_octets()));
-        Ok((pump, file))
+        let opened = self.shard.workers.run(move || Prepared::open(&plan)).await;
+        let mut prepared =
+            opened.map_err(|error| Halt::Passing(error.to_string()))?.map_err(Halt::of_pump)?;
+        self.keep(outbound, &mut prepared).await.map_err(|error| Halt::Passing(error.to_string()))?;
+        let file = start_file(outbound, blocks_of(prepared.announced_octets), prepared.offer);
+        Ok((prepared, file))
+    }
+
+    /// What another attempt needs is durable before the file is offered.
+    async fn keep(&mut self, outbound: &Outbound, prepared: &mut Prepared) -> Result<(), StationError> {
+        let transfer = TransferRef::Outbound(outbound.id);
+        let kept = &mut prepared.kept;
+        let notes = std::mem::take(&mut kept.notes);
+        if kept.is_fresh && outbound.attempts > 0 {
+            seal_store::destroy(&self.shared.home, outbound.id).await?;
+        }
+        if let Some(plan) = kept.new_plan.take() {
+            seal_store::write_plan(&self.shared.home, outbound.id, plan).await?;
+        }
+        if !notes.is_empty() {
+            let text = notes.join("; ");
+            let text = if outbound.position_bytes > 0 && kept.is_fresh {
+                format!("it starts again, although {} octets were sent: {text}", outbound.position_bytes)
+            } else {
+                text
+            };
+            self.shared.tell(Event::StartsAgain { transfer, text });
+        }
+        let (id, total) = (outbound.id, prepared.announced_octets);
+        let is_fresh = kept.is_fresh;
+        if outbound.total_bytes != Some(total) || (is_fresh && outbound.position_bytes > 0) {
+            let mut change = OutboundChange::default().total_bytes(total);
+            if is_fresh {
+                change = change.position_bytes(0);
+            }
+            self.shared.ledger.post(move |catalog| catalog.set_outbound(id, &change, now_ms()));
+        }
+        Ok(())
     }
 
     /// SFPA.
-    pub(super) fn on_accepted(&mut self, restart: u64) {
-        // The session refuses an answer above our offer, which is 0.
-        debug_assert_eq!(restart, 0);
+    pub(super) async fn on_accepted(&mut self, restart: u64) {
         let Some(sending) = &mut self.sending else { return };
         let stage = std::mem::replace(&mut sending.stage, Stage::Closing);
-        sending.stage = match stage {
-            Stage::Offered(pump) => Stage::Flowing(Flow { pump: Some(pump), free: Vec::new(), ready: None }),
-            other => other,
+        let Stage::Offered(prepared) = stage else {
+            sending.stage = stage;
+            return;
         };
+        let (offer, unit) = (prepared.offer, prepared.unit());
+        let (pump, kept) = match prepared.begin(restart) {
+            Ok(begun) => begun,
+            Err(error) => return self.abandon(Halt::of_pump(error)).await,
+        };
+        let transfer = TransferRef::Outbound(sending.outbound.id);
+        if restart > 0 {
+            let place = match unit {
+                RestartUnit::Blocks => format!("octet {}", restart.saturating_mul(BLOCK_BYTES)),
+                RestartUnit::Records => format!("record {restart}"),
+            };
+            self.shared.tell(Event::Resumed { transfer, place });
+        } else if offer > 0 {
+            let text = format!("it starts again: the partner answered 0, and not {offer} or less");
+            self.shared.tell(Event::StartsAgain { transfer, text });
+        }
+        let mut keeping = Keeping::new(kept, &self.shared.options, pump.measured());
+        if restart > keeping.answered() {
+            // What the attempt before has sent has arrived.
+            sending.fruitless = 0;
+            self.moved = true;
+        }
+        keeping.note_answer(restart);
+        sending.meter.set(pump.source_position());
+        let flow = Flow { pump: Some(Box::new(pump)), keeping, free: Vec::new(), ready: None };
+        sending.stage = Stage::Flowing(flow);
     }
 
     /// True if there is data to send and credit for it.
@@ -237,7 +300,9 @@ impl Link {
         let room = self.channel.room(self.shard.pool.block_bytes());
         // The next block is framed on a worker …
         let next = match (flow.pump.take(), flow.free.pop()) {
-            (Some(pump), Some(block)) if credit > 0 => Some((pump, block)),
+            (Some(pump), Some(block)) if credit > 0 && flow.keeping.may_send(pump.measured()) => {
+                Some((pump, block))
+            }
             (pump, block) => {
                 flow.pump = pump;
                 flow.free.extend(block);
@@ -285,7 +350,34 @@ impl Link {
                 flow.ready = Some(Ready { block, length, buffers });
             }
         }
+        self.keep_up().await;
         self.close_if_finished().await
+    }
+
+    /// Makes a checkpoint if one is due, and waits for one only if no more may be sent without.
+    async fn keep_up(&mut self) {
+        let Some(Sending { stage: Stage::Flowing(flow), outbound, .. }) = &mut self.sending else { return };
+        let Flow { pump: Some(pump), keeping, .. } = flow else { return };
+        let measured = pump.measured();
+        if keeping.has_written() || (keeping.is_writing() && !keeping.may_send(measured)) {
+            let transfer = TransferRef::Outbound(outbound.id);
+            match keeping.settle().await {
+                Ok(Some(written)) => {
+                    let id = outbound.id;
+                    let change = OutboundChange::default().position_bytes(written.position);
+                    self.shared.ledger.post(move |catalog| catalog.set_outbound(id, &change, now_ms()));
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    let text = format!("{transfer} cannot be resumed from here on: {error}");
+                    self.shared.tell(Event::Trouble { text });
+                }
+            }
+        }
+        let checkpoint = if keeping.is_due(measured) { pump.checkpoint() } else { None };
+        if checkpoint.is_some() || !keeping.may_send(measured) {
+            keeping.begin(checkpoint, measured, pump.transmitted_position());
+        }
     }
 
     async fn close_if_finished(&mut self) -> Result<(), Halt> {
@@ -293,7 +385,7 @@ impl Link {
         let Stage::Flowing(Flow { pump, ready: None, .. }) = &mut sending.stage else { return Ok(()) };
         let Some(pump) = pump.take_if(|pump| pump.is_finished()) else { return Ok(()) };
         sending.stage = Stage::Closing;
-        let (end, transmitted) = pump.finish(&sending.outbound);
+        let (end, transmitted) = pump.finish();
         if let Some(transmitted) = transmitted {
             // Before EFID: if the answer gets lost, the receipt comes all the same, and is compared with this. The
             // state stays: one may have come already, in another session.
@@ -310,9 +402,8 @@ impl Link {
     pub(super) async fn on_sent(&mut self) {
         let Some(sending) = self.sending.take() else { return };
         let octets = sending.outbound.source_identity.size;
-        let change = OutboundChange::to(OutboundState::Sent)
-            .position_bytes(octets)
-            .detail("sent; the receipt is awaited");
+        let change =
+            OutboundChange::to(OutboundState::Sent).fruitless(0).detail("sent; the receipt is awaited");
         if self.change(&sending.outbound, change).await {
             let transfer = TransferRef::Outbound(sending.outbound.id);
             self.moved = true;
@@ -328,7 +419,6 @@ impl Link {
             // An earlier attempt was cut off after the last octet: the peer has the file.
             let octets = sending.outbound.source_identity.size;
             let change = OutboundChange::to(OutboundState::Sent)
-                .position_bytes(octets)
                 .detail("the partner has it already; the receipt is awaited");
             if self.change(&sending.outbound, change).await {
                 let transfer = TransferRef::Outbound(sending.outbound.id);
@@ -355,34 +445,114 @@ impl Link {
                 | AnswerReason::UNSPECIFIED
         );
         if may_pass && sending.outbound.attempts + 1 < ATTEMPTS_AFTER_EFNA {
+            // The peer has nothing of it any more, and it may be the envelope that it does not like.
+            self.forget(&sending.outbound).await;
             return self.put_back(&sending.outbound, text, RETRY_AFTER_REFUSAL).await;
         }
         self.refuse_for_good(&sending.outbound, text).await;
     }
 
     async fn refuse_for_good(&mut self, outbound: &Outbound, text: String) {
-        let change = OutboundChange::to(OutboundState::Refused).detail(text.clone());
+        self.forget(outbound).await;
+        let change = OutboundChange::to(OutboundState::Refused).detail(text.clone()).position_bytes(0);
         if self.change(outbound, change).await {
             self.shared.tell(Event::FileRefused { transfer: TransferRef::Outbound(outbound.id), text });
         }
     }
 
     async fn put_back(&mut self, outbound: &Outbound, text: String, after: Duration) {
+        self.queue_again(outbound, text, after, OutboundChange::default()).await;
+    }
+
+    async fn queue_again(
+        &mut self,
+        outbound: &Outbound,
+        text: String,
+        after: Duration,
+        with: OutboundChange,
+    ) {
         let wait = i64::try_from(after.as_millis()).unwrap_or(i64::MAX);
-        let change = OutboundChange::to(OutboundState::Queued)
+        let change = OutboundChange { state: Some(OutboundState::Queued), ..with }
             .detail(text.clone())
             .not_before_ms(now_ms().saturating_add(wait));
         if self.change(outbound, change).await {
             self.shared.tell(Event::FileFailed {
                 transfer: TransferRef::Outbound(outbound.id),
-                text: format!("{text}; it is tried again in {} s", after.as_secs()),
+                text: format!("{text}; it is tried again in {:.1} s", after.as_secs_f64()),
             });
+        }
+    }
+
+    /// A file that was cut off waits for its next attempt: longer with each one that moved nothing, and held after as
+    /// many as were agreed on.
+    async fn try_again(&mut self, sending: Sending, text: String) {
+        let retry = self.partner.as_ref().map(|partner| partner.retry).unwrap_or_default();
+        let Sending { outbound, fruitless, stage, .. } = sending;
+        let position = match stage {
+            Stage::Flowing(flow) => self.keep_at_the_end(&outbound, flow).await,
+            Stage::Offered(_) | Stage::Closing => None,
+        };
+        let mut change = OutboundChange::default().fruitless(fruitless.saturating_add(1));
+        if let Some(position) = position {
+            change = change.position_bytes(position);
+        }
+        let failed = fruitless.saturating_add(1);
+        if retry.attempts_max.is_some_and(|most| failed >= most) {
+            let text = format!("{failed} attempts in a row moved nothing, the last: {text}");
+            let change = OutboundChange { state: Some(OutboundState::Held), ..change }.detail(text.clone());
+            if self.change(&outbound, change).await {
+                let transfer = TransferRef::Outbound(outbound.id);
+                let text = format!("{text}; it is held, `odile retry {transfer}` goes on");
+                self.shared.tell(Event::FileFailed { transfer, text });
+            }
+            return;
+        }
+        let mut dice = [0; 8];
+        entropy::fill(&mut dice);
+        let after = retry.delay(fruitless, u64::from_be_bytes(dice));
+        self.queue_again(&outbound, text, after, change).await;
+    }
+
+    /// The last checkpoint of an attempt, at its very end. Gives the octets of the transmitted file that were sent, if
+    /// that is durable.
+    async fn keep_at_the_end(&mut self, outbound: &Outbound, flow: Flow) -> Option<u64> {
+        let Flow { pump: Some(pump), mut keeping, .. } = flow else { return None };
+        let mut written = keeping.settle().await;
+        if matches!(written, Ok(_)) {
+            let (measured, position) = (pump.measured(), pump.transmitted_position());
+            keeping.begin(pump.checkpoint(), measured, position);
+            written = match (keeping.settle().await, written) {
+                (Ok(None), before) => before,
+                (last, _) => last,
+            };
+        }
+        match written {
+            Ok(written) => written.map(|written| written.position),
+            Err(error) => {
+                let text =
+                    format!("{}: its last checkpoint is lost: {error}", TransferRef::Outbound(outbound.id));
+                self.shared.tell(Event::Trouble { text });
+                None
+            }
+        }
+    }
+
+    /// Destroys what was kept so that the file could go on.
+    async fn forget(&mut self, outbound: &Outbound) {
+        if let Err(error) = seal_store::destroy(&self.shared.home, outbound.id).await {
+            let text = format!("what was kept of {}: {error}", TransferRef::Outbound(outbound.id));
+            self.shared.tell(Event::Trouble { text });
+        }
+        let (id, change) = (outbound.id, OutboundChange::default().position_bytes(0));
+        if outbound.position_bytes > 0 {
+            self.shared.ledger.post(move |catalog| catalog.set_outbound(id, &change, now_ms()));
         }
     }
 
     /// The file cannot be sent, and no later attempt would change that.
     async fn fail(&mut self, outbound: &Outbound, text: String) {
-        let change = OutboundChange::to(OutboundState::Failed).detail(text.clone());
+        self.forget(outbound).await;
+        let change = OutboundChange::to(OutboundState::Failed).detail(text.clone()).position_bytes(0);
         if self.change(outbound, change).await {
             self.shared.tell(Event::FileFailed { transfer: TransferRef::Outbound(outbound.id), text });
         }
@@ -391,18 +561,10 @@ impl Link {
     /// Gives up a file in the middle, and with it the session: OFTP knows no other way.
     async fn abandon(&mut self, halt: Halt) {
         if let Some(sending) = self.sending.take() {
-            let outbound = &sending.outbound;
             match halt {
-                Halt::Cancelled => {
-                    self.shared.take_cancelled(outbound.id);
-                    let change = OutboundChange::to(OutboundState::Cancelled).detail(CANCELLED);
-                    self.change(outbound, change).await;
-                }
-                Halt::Final(text) => self.fail(outbound, text).await,
-                Halt::Passing(text) => {
-                    let after = retry_after(outbound.attempts);
-                    self.put_back(outbound, text, after).await;
-                }
+                Halt::Cancelled => self.cancelled(&sending.outbound).await,
+                Halt::Final(text) => self.fail(&sending.outbound, text).await,
+                Halt::Passing(text) => self.try_again(sending, text).await,
             }
         }
         if self.shared.is_stopping() {
@@ -411,6 +573,21 @@ impl Link {
         // The peer learns that it was not its fault, but no path of ours.
         let public = "the sender cannot go on with this file";
         self.release(EndSessionReason::UNSPECIFIED, public);
+    }
+
+    async fn cancelled(&mut self, outbound: &Outbound) {
+        self.shared.take_cancelled(outbound.id);
+        self.forget(outbound).await;
+        let change = OutboundChange::to(OutboundState::Cancelled).detail(CANCELLED);
+        self.change(outbound, change).await;
+    }
+
+    /// After EERP or NERP: what was kept of the file is destroyed.
+    pub(super) async fn release_kept(&mut self, outbound: &Outbound) {
+        let is_kept = pump::is_kept(outbound, self.shared.options.checkpoint_bytes);
+        if is_kept || outbound.attempts > 1 {
+            self.forget(outbound).await;
+        }
     }
 
     /// After EERP: an outbox file has done its service.
@@ -429,12 +606,10 @@ impl Link {
     pub(super) async fn drop_transfers(&mut self, end: &SessionEnd) {
         if let Some(sending) = self.sending.take() {
             if self.shared.take_cancelled(sending.outbound.id) {
-                let change = OutboundChange::to(OutboundState::Cancelled).detail(CANCELLED);
-                self.change(&sending.outbound, change).await;
+                self.cancelled(&sending.outbound).await;
             } else {
                 let text = format!("the session ended (ESID {}) {}", end.reason, end.text);
-                let after = retry_after(sending.outbound.attempts);
-                self.put_back(&sending.outbound, text, after).await;
+                self.try_again(sending, text).await;
             }
         }
         if let Some(receiving) = self.receiving.take() {
@@ -478,7 +653,7 @@ impl Flow {
     }
 }
 
-fn start_file(outbound: &Outbound, size_blocks: u64) -> StartFile {
+fn start_file(outbound: &Outbound, size_blocks: u64, restart: u64) -> StartFile {
     let services = outbound.services;
     let layers = services::layers(services);
     StartFile {
@@ -488,7 +663,7 @@ fn start_file(outbound: &Outbound, size_blocks: u64) -> StartFile {
         record_size: outbound.record_size,
         size_blocks,
         original_size_blocks: blocks_of(outbound.source_identity.size),
-        restart: 0,
+        restart,
         security: services::security(layers),
         cipher_suite: services.suite,
         compression: services.compression,
@@ -502,11 +677,6 @@ fn told(command: &str, reason: AnswerReason, text: &VariableText) -> String {
     if text.is_empty() { format!("{command} {reason}") } else { format!("{command} {reason}: {text}") }
 }
 
-/// 5 s, 10 s, 20 s, … up to five minutes.
-fn retry_after(attempts: u32) -> Duration {
-    Duration::from_secs(5_u64.saturating_mul(1 << attempts.min(6))).min(Duration::from_secs(300))
-}
-
 const CANCELLED: &str = "cancelled by the operator";
 /// One is written while the other is framed.
 const SENDING_BLOCKS: usize = 2;
@@ -514,5 +684,10 @@ const SENDING_BLOCKS: usize = 2;
 const RETRY_WITHOUT_KEYS: Duration = Duration::from_secs(300);
 const RETRY_AFTER_REFUSAL: Duration = Duration::from_secs(60);
 const ATTEMPTS_AFTER_EFNA: u32 = 3;
+/// SFIDREST has 17 digits, and 9 before level 5 (RFC 2204 §5.3.3).
+const RESTART_MAX: u64 = 99_999_999_999_999_999;
+const RESTART_MAX_BEFORE_LEVEL_5: u64 = 999_999_999;
+/// Of a session that agreed on nothing, in which no file is offered.
+const NOTHING_AGREED: Framing = Framing { buffer_size: 128, compression: Compression::Off };
 const WRITE_LIMIT: Duration = Duration::from_secs(180);
 const _: () = assert!(SENDING_BLOCKS <= Options::BLOCKS_PER_TRANSFER);

@@ -167,6 +167,7 @@ impl Link {
                 } else {
                     self.shared.tell(Event::ReceiptArrived { transfer, text });
                 }
+                self.release_kept(&outbound).await;
                 if state == OutboundState::Delivered {
                     self.release_source(&outbound).await;
                 }

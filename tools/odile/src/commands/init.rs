@@ -137,6 +137,16 @@ const REST: &str = r#"
 
 # Must both sides prove in each session that they have their keys? Needs certificates of both, and level 5.
 #authentication = false
+# May files go on where they were cut, if both want that?
+#restart = true
+
+# How long to wait before a file that was cut off is tried again: doubled each time that nothing moved, up to the
+# longest, and off by chance by so much. After attempts_max attempts in a row that moved nothing, it is held (0: never).
+[retry]
+#first_seconds = 5
+#longest_seconds = 300
+#jitter_percent = 20
+#attempts_max = 0
 
 # How much something is wanted, here and below: forbidden, optional, preferred or required. Partner files go before.
 [tls]
@@ -175,7 +185,7 @@ const REST: &str = r#"
 #[cfg(test)]
 mod tests {
     use odile_station::partner::{
-        ReceiveSettings, SendSettings, SessionSettings, StationConfig, TlsSettings,
+        ReceiveSettings, RetrySettings, SendSettings, SessionSettings, StationConfig, TlsSettings,
     };
 
     use super::*;
@@ -205,6 +215,7 @@ mod tests {
         assert_eq!(all.outbox_quiet_seconds, plain.outbox_quiet_seconds);
         assert_eq!(all.session.terms(), plain.session.terms());
         assert_eq!(all.keys, plain.keys);
+        assert_eq!(all.retry.terms(), plain.retry.terms());
         assert_eq!((all.tls.terms(), all.send.terms()), (plain.tls.terms(), plain.send.terms()));
         assert_eq!(all.receive.terms(), plain.receive.terms());
         // Every key is there.
@@ -215,11 +226,21 @@ mod tests {
             level_max: Some(_),
             buffer_compression: Some(_),
             authentication: Some(_),
+            restart: Some(_),
             inactivity_seconds: Some(_),
             connect_seconds: Some(_),
         } = all.session
         else {
             panic!("a key of [session] is missing: {uncommented}");
+        };
+        let RetrySettings {
+            first_seconds: Some(_),
+            longest_seconds: Some(_),
+            attempts_max: Some(_),
+            jitter_percent: Some(_),
+        } = all.retry
+        else {
+            panic!("a key of [retry] is missing: {uncommented}");
         };
         let SendSettings {
             sign: Some(_),

@@ -37,27 +37,57 @@ fn print_queue(files: &[Outbound]) {
         ("dataset name", Align::Left),
         ("state", Align::Left),
         ("octets", Align::Right),
+        ("position", Align::Right),
         ("services", Align::Left),
         ("attempts", Align::Right),
-        ("not before", Align::Left),
+        ("next attempt", Align::Left),
         ("detail", Align::Left),
     ]);
     let now = jiff::Timestamp::now().as_millisecond();
     for file in files {
-        let waits = file.not_before_ms > now;
         table.row([
             TransferRef::Outbound(file.id).to_string(),
             file.partner.clone(),
             file.file.to_string(),
             file.state.to_string(),
             file.source_identity.size.to_string(),
+            position(file.position_bytes, file.total_bytes),
             services_in_words(file.services),
             file.attempts.to_string(),
-            if waits { local_time(file.not_before_ms) } else { "-".to_owned() },
+            next_attempt(file.state, file.not_before_ms, now),
             detail(TransferRef::Outbound(file.id), file.state.as_str(), &file.detail),
         ]);
     }
     table.print();
+}
+
+/// `67108864 of 536870912 (12 %)`: octets of the transmitted stream; `-` before the first, the total where it is known.
+fn position(position_bytes: u64, total_bytes: Option<u64>) -> String {
+    match (position_bytes, total_bytes) {
+        (0, _) => "-".to_owned(),
+        (position, None | Some(0)) => position.to_string(),
+        (position, Some(total)) => {
+            let percent = u128::from(position) * 100 / u128::from(total);
+            format!("{position} of {total} ({percent} %)")
+        }
+    }
+}
+
+/// When a file is tried, if it waits for that: `now` if it is due.
+fn next_attempt(state: OutboundState, not_before_ms: i64, now_ms: i64) -> String {
+    match state {
+        OutboundState::Queued if not_before_ms > now_ms => local_time(not_before_ms),
+        OutboundState::Queued => "now".to_owned(),
+        OutboundState::Sending
+        | OutboundState::Sent
+        | OutboundState::Unproven
+        | OutboundState::Delivered
+        | OutboundState::Rejected
+        | OutboundState::Refused
+        | OutboundState::Failed
+        | OutboundState::Cancelled
+        | OutboundState::Held => "-".to_owned(),
+    }
 }
 
 /// A line of the history, and the receipt that counts.
@@ -134,15 +164,25 @@ pub fn show(context: &Context, transfer: TransferRef) -> Result<Exit, Failure> {
         None => None,
     };
     let Some(detail) = found else { return Err(CatalogError::NoSuchTransfer { transfer }.into()) };
+    let resumes = odile_station::resumption(&context.home, &detail.file);
     if context.is_json() {
-        output::json(&detail);
+        output::json(&Shown { detail, resumes });
     } else {
-        print_detail(&detail);
+        print_detail(&detail, resumes);
     }
     Ok(Exit::Done)
 }
 
-fn print_detail(detail: &TransferDetail) {
+/// A transfer, and what only the files of the home tell of it.
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    detail: TransferDetail,
+    /// Where it goes on after it was cut off, in a sentence.
+    resumes: Option<String>,
+}
+
+fn print_detail(detail: &TransferDetail, resumes: Option<String>) {
     let entry = &detail.entry;
     let direction = match entry.transfer {
         TransferRef::Outbound(_) => "to",
@@ -171,6 +211,7 @@ fn print_detail(detail: &TransferDetail) {
         ("signed by", signer.cloned().unwrap_or_default()),
         ("state", entry.state.clone()),
         ("detail", entry.detail.clone()),
+        ("resumes", resumes.unwrap_or_default()),
         ("since", local_time(entry.created_ms)),
         ("changed", local_time(entry.changed_ms)),
     ] {
@@ -214,4 +255,39 @@ pub fn unproven_hint(transfer: TransferRef) -> String {
     format!(
         "its receipt proves nothing: `odile receipt verify {transfer}` says what is missing, and what to do"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_are_told_of_the_total_where_it_is_known() {
+        for (position_bytes, total_bytes, told) in [
+            (0, None, "-"),
+            (0, Some(0), "-"),
+            (0, Some(536_870_912), "-"),
+            (1, Some(0), "1"),
+            (67_108_864, None, "67108864"),
+            (1, Some(536_870_912), "1 of 536870912 (0 %)"),
+            (67_108_864, Some(536_870_912), "67108864 of 536870912 (12 %)"),
+            (536_870_911, Some(536_870_912), "536870911 of 536870912 (99 %)"),
+            (536_870_912, Some(536_870_912), "536870912 of 536870912 (100 %)"),
+            (u64::MAX, Some(u64::MAX), "18446744073709551615 of 18446744073709551615 (100 %)"),
+        ] {
+            assert_eq!(position(position_bytes, total_bytes), told);
+        }
+    }
+
+    #[test]
+    fn only_queued_files_wait_for_an_attempt() {
+        for &state in OutboundState::ALL {
+            let told = [999, 1000, 1001].map(|not_before_ms| next_attempt(state, not_before_ms, 1000));
+            if state == OutboundState::Queued {
+                assert_eq!(told, ["now".to_owned(), "now".to_owned(), local_time(1001)]);
+            } else {
+                assert_eq!(told, ["-", "-", "-"], "{state}");
+            }
+        }
+    }
 }

@@ -314,6 +314,7 @@ fn as_json(partner: &Partner, certificates: &PartnerCertificates) -> Value {
             "level_max": terms.level_max.digit(),
             "buffer_compression": terms.buffer_compression,
             "authentication": terms.authentication,
+            "restart": terms.restart,
             "inactivity_seconds": terms.inactivity.as_secs(),
             "connect_seconds": terms.connect.as_secs(),
         })
@@ -332,6 +333,12 @@ fn as_json(partner: &Partner, certificates: &PartnerCertificates) -> Value {
         "may_receive": partner.may_receive,
         "describe": partner.describe,
         "session": session,
+        "retry": {
+            "first_seconds": partner.retry.first.as_secs(),
+            "longest_seconds": partner.retry.longest.as_secs(),
+            "jitter_percent": partner.retry.jitter,
+            "attempts_max": partner.retry.attempts_max,
+        },
         "tls": {
             "inbound_client_certificate": partner.tls.inbound_client_certificate.as_str(),
             "outbound_client_certificate": partner.tls.outbound_client_certificate.as_str(),

@@ -75,6 +75,7 @@ pub fn partner_file(file: &PartnerFile) -> String {
     let switch = |value: Option<bool>| value.map(|value| value.to_string());
     text.push_str(SESSION);
     key(&mut text, "authentication", switch(file.authentication), "false");
+    text.push_str(RETRY);
     text.push_str(TLS);
     let client_certificate = file.client_certificate.map(word);
     key(&mut text, "inbound_client_certificate", client_certificate.clone(), OPTIONAL);
@@ -181,7 +182,18 @@ const SESSION: &str = "
 #buffer_compression = false
 #inactivity_seconds = 180
 #connect_seconds = 30
+# May files go on where they were cut?
+#restart = true
 # Must both sides prove that they have their keys?
+";
+
+const RETRY: &str = "
+# How long to wait before a file that was cut off is tried again.
+[retry]
+#first_seconds = 5
+#longest_seconds = 300
+#jitter_percent = 20
+#attempts_max = 0
 ";
 
 const TLS: &str = "

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use odile_station::catalog::TransferRef;
 use odile_station::wire::EndSessionReason;
-use odile_station::{Calls, Event, SendRequest};
+use odile_station::{Calls, Event, SendRequest, SyntheticFile};
 use serde::Serialize;
 
 use super::listing;
@@ -56,6 +56,9 @@ fn check(args: &SendArgs) -> Result<Vec<PathBuf>, Failure> {
     }
     let absolute = |path: &PathBuf| {
         let cannot = |text: String| Failure::usage(format!("cannot send {}: {text}", path.display()));
+        if SyntheticFile::is_named_by(path) {
+            return Ok(path.clone());
+        }
         let metadata = std::fs::metadata(path).map_err(|error| cannot(error.to_string()))?;
         if !metadata.is_file() {
             return Err(cannot("it is no regular file".to_owned()));

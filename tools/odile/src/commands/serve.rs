@@ -21,7 +21,8 @@ enum Entry {
 
 pub fn run(context: &Context, args: &ServeArgs) -> Result<Exit, Failure> {
     let configuration = context.home.load()?;
-    let options = args.tuning.apply(Options::for_this_machine());
+    let base = Options { target: args.target, ..Options::for_this_machine() };
+    let options = args.tuning.apply(base);
     refuse_unable(&options).map_err(Failure::usage)?;
     let (stop, stopped) = mpsc::channel();
     // Before anything is open: a signal that comes early must not be lost.
