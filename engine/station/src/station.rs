@@ -109,7 +109,7 @@ impl Station {
                         station.toml";
             return Err(StationError::Contradiction(text.to_owned()));
         }
-        let (ledger, ledger_thread) = Ledger::open(&home.catalog())?;
+        let (ledger, ledger_thread) = Ledger::open(&home.catalog(), options.faults.clone())?;
         let (stop, stopped) = watch::channel(false);
         let shared = Arc::new(Shared::new(home, configuration, options, keys, ledger, stopped, sink));
         landing::recover(&shared)?;
