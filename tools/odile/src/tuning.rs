@@ -106,6 +106,11 @@ impl Tuning {
         options
     }
 
+    /// With a checkpoint each time so much has passed, if nothing else is set.
+    pub fn with_checkpoints_of(&self, octets: u64) -> Self {
+        Self { checkpoint_bytes: self.checkpoint_bytes.or(Some(octets)), ..self.clone() }
+    }
+
     fn session(&self) -> SessionSettings {
         SessionSettings {
             buffer_size: self.buffer_size,

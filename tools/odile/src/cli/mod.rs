@@ -131,6 +131,9 @@ pub struct DemoArgs {
     /// Without TLS, authentication, signatures and encryption
     #[arg(long)]
     pub plain: bool,
+    /// Leave the line and the stations alone
+    #[arg(long)]
+    pub uncut: bool,
     /// Keep the folder with both stations and say where it is
     #[arg(long)]
     pub keep: bool,

@@ -13,9 +13,10 @@ use serde::{Serialize, Serializer};
 use super::Sample;
 use super::dataset;
 use super::stations::{Pair, Station};
+use super::trouble::{Trouble, Troubles};
 use crate::access::{Standing, ask, unexpected};
 use crate::exit::Failure;
-use crate::progress::Progress;
+use crate::progress::{Meter, Progress};
 use crate::signals::Interrupt;
 
 /// Who sends to whom.
@@ -42,6 +43,8 @@ pub struct Delivery {
     /// Whether its signature was verified.
     pub proof: String,
     pub digest_equal: bool,
+    /// What went wrong on the way.
+    pub troubles: Vec<Trouble>,
 }
 
 impl Direction {
@@ -70,26 +73,60 @@ pub fn run(
     pair: &mut Pair,
     direction: Direction,
     sample: &Sample,
+    mut troubles: Troubles,
     progress: &Progress,
     interrupt: &Interrupt,
 ) -> Result<Delivery, Failure> {
-    let (from, to) = match direction {
+    troubles.prepare(pair);
+    let (from, to) = ends(pair, direction);
+    let (transfer, dataset_name) = from.queue(SendRequest::new(to.name, &sample.path))?;
+    let mut meter = progress.meter(format!("{}  {dataset_name}", direction.arrow()));
+    while let Followed::Held = follow(pair, direction, &transfer, &dataset_name, &mut meter, interrupt)? {
+        troubles.strike(pair, &transfer, progress, interrupt)?;
+    }
+    meter.finish();
+    let (from, to) = ends(pair, direction);
+    let delivery = judge(from, to, direction, &transfer, dataset_name, sample, interrupt)?;
+    Ok(Delivery { troubles: troubles.done, ..delivery })
+}
+
+fn ends(pair: &Pair, direction: Direction) -> (&Station, &Station) {
+    match direction {
         Direction::AToB => (&pair.a, &pair.b),
         Direction::BToA => (&pair.b, &pair.a),
-    };
-    let (transfer, dataset_name) = from.queue(SendRequest::new(to.name, &sample.path))?;
+    }
+}
+
+/// Why a file is not followed any more.
+enum Followed {
+    Delivered,
+    /// The line is held up: something is to go wrong now.
+    Held,
+}
+
+fn follow(
+    pair: &Pair,
+    direction: Direction,
+    transfer: &str,
+    dataset_name: &str,
+    meter: &mut Meter,
+    interrupt: &Interrupt,
+) -> Result<Followed, Failure> {
+    let (from, _) = ends(pair, direction);
     let mut calls = match direction {
         // A calls by itself.
         Direction::AToB => None,
         Direction::BToA => Some(Collector::new(&pair.a, "B")?),
     };
-    let mut meter = progress.meter(format!("{}  {dataset_name}", direction.arrow()));
     let mut client = from.client()?;
     let mut last = Standing { state: String::new(), detail: String::new(), octets: 0, total: 0 };
     let mut moved = Instant::now();
     while last.state != "delivered" {
         interrupt.check()?;
-        let now = standing(&mut client, &transfer)?;
+        if pair.line.is_held() {
+            return Ok(Followed::Held);
+        }
+        let now = standing(&mut client, transfer)?;
         meter.show(&now);
         if now != last {
             moved = Instant::now();
@@ -108,8 +145,7 @@ pub fn run(
         }
         thread::sleep(LOOK_EVERY);
     }
-    meter.finish();
-    judge(from, to, direction, &transfer, dataset_name, sample, interrupt)
+    Ok(Followed::Delivered)
 }
 
 fn judge(
@@ -143,6 +179,7 @@ fn judge(
         receipt: receipt.map(|receipt| receipt.what.clone()),
         proof: receipt.map(|receipt| receipt.proof.clone()).unwrap_or_default(),
         digest_equal,
+        troubles: Vec::new(),
     })
 }
 

@@ -1,16 +1,20 @@
 //! `odile demo`: two stations on this machine, each a process of its own, exchange a file in both directions.
 //!
 //! ```text
-//! odile demo ─┬─ odile serve  (A)  calls ──▶ B            dataset   makes the file, and digests
-//!             └─ odile serve  (B)  ◀── is called by A     stations  homes and processes
-//!                                                         exchange  one file, one direction
+//! odile demo ─┬─ odile serve  (A)  calls ──▶ line         dataset   makes the file, and digests
+//!             ├─ line         a relay  ─────▶ B           stations  homes and processes
+//!             └─ odile serve  (B)  ◀── is called by A     exchange  one file, one direction
+//!                                                         trouble   what goes wrong on the way
 //! ```
 //!
+//! On the way from A to B the line is cut, and B is killed; the file goes on where it was.
 //! Only A can call: the port of B is known once B runs. So A sends its file to B, and collects the file of B.
 
 mod dataset;
 mod exchange;
+mod line;
 mod stations;
+mod trouble;
 
 use std::path::{Path, PathBuf};
 
@@ -19,6 +23,7 @@ use serde_json::json;
 
 use self::exchange::{Delivery, Direction};
 use self::stations::{Pair, Security};
+use self::trouble::Troubles;
 use crate::cli::DemoArgs;
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
@@ -55,13 +60,19 @@ fn exchange_in(
     let sample = sample(context, args, folder, interrupt)?;
     let progress = Progress::new(context);
     let security = if args.plain { Security::None } else { Security::Full };
-    let mut pair = Pair::start(folder, security, &args.tuning, interrupt)?;
+    // Small against the file, so that little is sent again.
+    let tuning = args.tuning.with_checkpoints_of((sample.octets / 64).max(CHECKPOINT_BYTES_MIN));
+    let mut pair = Pair::start(folder, security, tuning, interrupt)?;
     for line in pair.introduction() {
         progress.line(&line);
     }
     let mut deliveries = Vec::new();
     for direction in [Direction::AToB, Direction::BToA] {
-        let delivery = exchange::run(&mut pair, direction, &sample, &progress, interrupt)
+        let troubles = match direction {
+            Direction::AToB if !args.uncut => Troubles::of(sample.octets),
+            _ => Troubles::none(),
+        };
+        let delivery = exchange::run(&mut pair, direction, &sample, troubles, &progress, interrupt)
             .map_err(|failure| if interrupt.came() { failure } else { pair.explain(failure) })?;
         deliveries.push(delivery);
     }
@@ -120,6 +131,7 @@ fn report(context: &Context, sample: &Sample, deliveries: &[Delivery]) -> Exit {
         ("seconds", Align::Right),
         ("rate", Align::Right),
         ("on its way", Align::Left),
+        ("interrupted", Align::Right),
         ("receipt", Align::Left),
         ("SHA-256", Align::Left),
     ]);
@@ -131,6 +143,7 @@ fn report(context: &Context, sample: &Sample, deliveries: &[Delivery]) -> Exit {
             format!("{:.3}", delivery.seconds),
             size::rate(delivery.octets, delivery.seconds),
             delivery.services.clone(),
+            format!("{} times", delivery.troubles.len()),
             match &delivery.receipt {
                 None => "none".to_owned(),
                 Some(receipt) if delivery.proof == "verified" => format!("{receipt}, signature verified"),
@@ -151,6 +164,8 @@ fn report(context: &Context, sample: &Sample, deliveries: &[Delivery]) -> Exit {
         Exit::Refused
     }
 }
+
+const CHECKPOINT_BYTES_MIN: u64 = 256 << 10;
 
 /// An error of the system about something that the demo needs.
 fn cannot(what: &str) -> impl FnOnce(std::io::Error) -> Failure + use<> {

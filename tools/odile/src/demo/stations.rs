@@ -10,6 +10,7 @@ use odile_station::Home;
 use odile_station::control::{Client, Request, Response};
 
 use super::cannot;
+use super::line::Line;
 use crate::access::{ask, unexpected};
 use crate::exit::Failure;
 use crate::signals::Interrupt;
@@ -19,6 +20,9 @@ use crate::tuning::Tuning;
 pub struct Pair {
     pub a: Station,
     pub b: Station,
+    /// From A to B.
+    pub line: Line,
+    tuning: Tuning,
 }
 
 /// A station in a process of its own, which ends when this is dropped.
@@ -47,16 +51,26 @@ impl Pair {
     pub fn start(
         folder: &Path,
         security: Security,
-        tuning: &Tuning,
+        tuning: Tuning,
         interrupt: &Interrupt,
     ) -> Result<Self, Failure> {
         let (a, b) = (Plan::new(folder, "A", CODE_A, security), Plan::new(folder, "B", CODE_B, security));
         a.make(interrupt)?;
         b.make(interrupt)?;
         b.add_partner(&a, None, interrupt)?;
-        let b_runs = b.start(tuning, interrupt)?;
-        a.add_partner(&b, Some(&b_runs.address), interrupt)?;
-        Ok(Self { a: a.start(tuning, interrupt)?, b: b_runs })
+        let b_runs = b.start(&tuning, interrupt)?;
+        let line = Line::start()?;
+        line.lead_to(&b_runs.address);
+        a.add_partner(&b, Some(&line.address()), interrupt)?;
+        Ok(Self { a: a.start(&tuning, interrupt)?, b: b_runs, line, tuning })
+    }
+
+    /// Starts B again after it was killed. It listens at another port then.
+    pub fn restart_b(&mut self, interrupt: &Interrupt) -> Result<(), Failure> {
+        self.b.process = spawn(&self.b.home, &self.b.log, &self.tuning)?;
+        self.b.address = self.b.wait_until_it_listens(interrupt)?;
+        self.line.lead_to(&self.b.address);
+        Ok(())
     }
 
     /// Who they are, line by line.
@@ -216,6 +230,12 @@ impl Station {
             .collect()
     }
 
+    /// Ends it as a power cut would: it can do nothing about it.
+    pub fn kill(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+
     /// Closes its standard input, which it takes as a wish to stop, and waits; not for ever.
     fn stop(&mut self) {
         drop(self.process.stdin.take());
@@ -245,7 +265,7 @@ fn this_program(home: &Home) -> Result<Command, Failure> {
 }
 
 fn spawn(home: &Home, log: &Path, tuning: &Tuning) -> Result<Child, Failure> {
-    let log = File::create_new(log).map_err(cannot("write a log"))?;
+    let log = File::options().create(true).append(true).open(log).map_err(cannot("write a log"))?;
     this_program(home)?
         .args(["--output", "text", "serve", "--until-input-closes"])
         .args(tuning.to_arguments())
