@@ -39,28 +39,34 @@ async fn clear(shared: &Arc<Shared>) -> Result<(), StationError> {
         let outbound = catalog.outbound_unsettled()?.into_iter().collect();
         Ok(remove_unwanted(&home.spool(), &stems, &outbound))
     };
-    let kept_of_settled =
-        shared.ledger.run(work).await?.map_err(StationError::io("clear", shared.home.spool()))?;
-    for path in kept_of_settled {
+    let unwanted = shared.ledger.run(work).await?.map_err(StationError::io("clear", shared.home.spool()))?;
+    if unwanted.removed == 0 && unwanted.of_settled.is_empty() {
+        return Ok(());
+    }
+    for path in unwanted.of_settled {
         odile_uring::destroy(&path).await?;
     }
     Ok(odile_uring::sync_directory(&shared.home.spool()).await?)
 }
 
-/// Removes what no file on its way in needs. Gives what was kept of files on their way out that are settled.
-fn remove_unwanted(
-    spool: &Path,
-    stems: &HashSet<String>,
-    outbound: &HashSet<i64>,
-) -> io::Result<Vec<PathBuf>> {
-    let mut settled = Vec::new();
+/// What nobody needs any more.
+#[derive(Default)]
+struct Unwanted {
+    removed: u64,
+    /// What was kept of files on their way out that are settled: still there.
+    of_settled: Vec<PathBuf>,
+}
+
+/// Removes what no file on its way in needs.
+fn remove_unwanted(spool: &Path, stems: &HashSet<String>, outbound: &HashSet<i64>) -> io::Result<Unwanted> {
+    let mut unwanted = Unwanted::default();
     for entry in fs::read_dir(spool)? {
         let entry = entry?;
         // What is not text is not ours.
         let Ok(name) = entry.file_name().into_string() else { continue };
         if let Some(id) = seal_store::outbound_of(&name) {
             if !outbound.contains(&id) {
-                settled.push(entry.path());
+                unwanted.of_settled.push(entry.path());
             }
             continue;
         }
@@ -68,11 +74,11 @@ fn remove_unwanted(
         if stem.or_else(|| slots::stem_of(&name)).is_some_and(|stem| !stems.contains(stem)) {
             match fs::remove_file(entry.path()) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
+                _ => unwanted.removed += 1,
             }
         }
     }
-    Ok(settled)
+    Ok(unwanted)
 }
 
 /// Files whose partner has not come back for them.

@@ -176,17 +176,44 @@ fn only_a_file_that_is_received_has_a_position() {
         let lines_before = fixture.lines(TransferRef::Inbound(id));
         let noted = fixture.catalog.inbound_position(id, 7, 2000);
         let interrupted = fixture.catalog.interrupt_inbound(id, "line broken", 8, 2000);
-        if state == InboundState::Receiving {
-            noted.unwrap();
-            interrupted.unwrap();
-            continue;
+        let message = format!("transfer R1 is {state} and cannot become interrupted");
+        match state {
+            InboundState::Receiving => {
+                noted.unwrap();
+                interrupted.unwrap();
+                continue;
+            }
+            // It did not land after all.
+            InboundState::Landing => {
+                assert_eq!(noted.unwrap_err().to_string(), message);
+                interrupted.unwrap();
+                assert_eq!(fixture.inbound(id).state, InboundState::Receiving);
+                continue;
+            }
+            _ => {}
         }
         for error in [noted.unwrap_err(), interrupted.unwrap_err()] {
-            assert_eq!(error.to_string(), format!("transfer R1 is {state} and cannot become interrupted"));
+            assert_eq!(error.to_string(), message);
         }
         assert_eq!(fixture.inbound(id).position_bytes, 8);
         assert_eq!(fixture.lines(TransferRef::Inbound(id)), lines_before);
     }
+}
+
+#[test]
+fn a_file_that_did_not_land_after_all_waits_for_its_partner_as_if_it_never_had() {
+    let mut fixture = Fixture::new();
+    let id = fixture.receiving();
+    fixture.catalog.landing(id, &landing(), 2000).unwrap();
+    fixture.catalog.interrupt_inbound(id, "line broken", 8192, 3000).unwrap();
+    let inbound = fixture.inbound(id);
+    assert_eq!((inbound.state, inbound.position_bytes), (InboundState::Receiving, 8192));
+    assert_eq!((inbound.final_path, inbound.octets, inbound.records), (None, 0, 0));
+    assert_eq!((inbound.transmitted, inbound.signer), (None, None));
+    assert_eq!(inbound.detail, "line broken");
+    fixture.catalog.resume_inbound(&new_inbound("alice", part(TIME)), 8192, 4000).unwrap();
+    fixture.catalog.landing(id, &landing(), 5000).unwrap();
+    fixture.catalog.received(id, &NewReceipt::positive(), 6000).unwrap();
 }
 
 #[test]

@@ -42,6 +42,8 @@ pub(super) struct Receiving {
     marks: Option<Pace>,
     /// What the catalog knows to be safe.
     noted: u64,
+    /// The last that came was malformed: who knows what came just before.
+    is_doubtful: bool,
 }
 
 /// A file in the catalog.
@@ -100,7 +102,7 @@ impl Link {
 
     async fn begin(&mut self, file: &StartFile) -> Result<(Receiving, u64), Refusal> {
         let records = self.check_terms(file)?;
-        let room_octets = self.check_room(file)?;
+        let room_octets = self.check_room(file).await?;
         let known = self.known_or_new(file).await?;
         if let Some(text) = self.shared.take_refused(known.inbound.id) {
             let text = format!("{text}, as it was found when it came before");
@@ -143,6 +145,7 @@ impl Link {
             octets_max: octets_max.filter(|_| is_plain).unwrap_or(u64::MAX),
             marks,
             noted: place.received,
+            is_doubtful: false,
         };
         Ok((receiving, position))
     }
@@ -403,6 +406,9 @@ impl Link {
             None => Ok(()),
         };
         if let Err(malformed) = outcome {
+            if let Some(receiving) = &mut self.receiving {
+                receiving.is_doubtful = true;
+            }
             return self.session.on_malformed(&malformed, Instant::now());
         }
         self.note_position();
@@ -576,7 +582,7 @@ impl Link {
     /// The session ended in the middle of a file: what came of it is kept.
     pub(super) async fn drop_incoming(&mut self, mut receiving: Receiving, text: &str) {
         let is_kept = self.shared.options.target != Target::Discard && !receiving.is_too_long();
-        if is_kept {
+        if is_kept && !receiving.is_doubtful {
             receiving.hand_over().await;
             receiving.mark().await;
         }

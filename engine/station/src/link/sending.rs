@@ -34,6 +34,10 @@ pub(super) struct Sending {
     stage: Stage,
     /// Attempts before this one that moved nothing, as far as is known now.
     fruitless: u32,
+    /// It did not begin at the start of the file.
+    was_resumed: bool,
+    /// Octets of the transmitted file, once it is complete.
+    transmitted_octets: u64,
 }
 
 enum Stage {
@@ -118,7 +122,8 @@ impl Link {
         });
         let fruitless = outbound.fruitless;
         let stage = Stage::Offered(Box::new(prepared));
-        self.sending = Some(Sending { outbound, meter, stage, fruitless });
+        self.sending =
+            Some(Sending { outbound, meter, stage, fruitless, was_resumed: false, transmitted_octets: 0 });
     }
 
     /// What the source is opened with.
@@ -253,6 +258,7 @@ impl Link {
             let text = format!("it starts again: the partner answered 0, and not {offer} or less");
             self.shared.tell(Event::StartsAgain { transfer, text });
         }
+        sending.was_resumed = restart > 0;
         let mut keeping = Keeping::new(kept, &self.shared.options, pump.measured());
         if restart > keeping.answered() {
             // What the attempt before has sent has arrived.
@@ -385,6 +391,7 @@ impl Link {
         let Stage::Flowing(Flow { pump, ready: None, .. }) = &mut sending.stage else { return Ok(()) };
         let Some(pump) = pump.take_if(|pump| pump.is_finished()) else { return Ok(()) };
         sending.stage = Stage::Closing;
+        sending.transmitted_octets = pump.transmitted_position();
         let (end, transmitted) = pump.finish();
         if let Some(transmitted) = transmitted {
             // Before EFID: if the answer gets lost, the receipt comes all the same, and is compared with this. The
@@ -402,8 +409,11 @@ impl Link {
     pub(super) async fn on_sent(&mut self) {
         let Some(sending) = self.sending.take() else { return };
         let octets = sending.outbound.source_identity.size;
-        let change =
-            OutboundChange::to(OutboundState::Sent).fruitless(0).detail("sent; the receipt is awaited");
+        let change = OutboundChange::to(OutboundState::Sent)
+            .fruitless(0)
+            .position_bytes(sending.transmitted_octets)
+            .total_bytes(sending.transmitted_octets)
+            .detail("sent; the receipt is awaited");
         if self.change(&sending.outbound, change).await {
             let transfer = TransferRef::Outbound(sending.outbound.id);
             self.moved = true;
@@ -444,10 +454,13 @@ impl Link {
                 | AnswerReason::INVALID_RECORD_COUNT
                 | AnswerReason::UNSPECIFIED
         );
-        if may_pass && sending.outbound.attempts + 1 < ATTEMPTS_AFTER_EFNA {
-            // The peer has nothing of it any more, and it may be the envelope that it does not like.
+        let failed = sending.fruitless.saturating_add(1);
+        // What was put together from two attempts is tried once in one.
+        if sending.was_resumed || (may_pass && failed < ATTEMPTS_AFTER_EFNA) {
+            // The peer has nothing of it any more.
             self.forget(&sending.outbound).await;
-            return self.put_back(&sending.outbound, text, RETRY_AFTER_REFUSAL).await;
+            let change = OutboundChange::default().fruitless(failed).position_bytes(0);
+            return self.queue_again(&sending.outbound, text, RETRY_AFTER_REFUSAL, change).await;
         }
         self.refuse_for_good(&sending.outbound, text).await;
     }

@@ -1,6 +1,6 @@
 //! Whether a file is taken: the terms with its sender, against what SFID says.
 
-use odile_catalog::Inbound;
+use odile_catalog::{Inbound, InboundState};
 use odile_envelope::{Limit, OpenError, RefusalReason, Services};
 use odile_partner::{Partner, Purpose, Usage};
 use odile_transfer::octets_of_blocks;
@@ -147,8 +147,20 @@ impl Link {
             .tell(Event::Trouble { text: format!("session {}: a file was refused: {why}", self.number) });
     }
 
+    /// Octets in the `.part` of a file that was cut off.
+    async fn stored_of(&self, file: &StartFile) -> u64 {
+        let (partner, id) = (self.partner_name(), file.id);
+        let known = self.shared.ledger.run(move |catalog| catalog.known_inbound(&partner, &id)).await;
+        let Ok(Some(known)) = known else { return 0 };
+        if known.state != InboundState::Receiving {
+            return 0;
+        }
+        let part = self.shared.home.spool().join(&known.part_name);
+        std::fs::metadata(part).map_or(0, |metadata| metadata.len())
+    }
+
     /// The octets that the file may have when everything is unpacked, if there is room for it now.
-    pub(super) fn check_room(&self, file: &StartFile) -> Result<u64, Refusal> {
+    pub(super) async fn check_room(&self, file: &StartFile) -> Result<u64, Refusal> {
         let octets_max =
             self.partner.as_ref().and_then(|partner| partner.receive.octets_max).unwrap_or(u64::MAX);
         // Of a sealed file, only the original is stored.
@@ -169,6 +181,11 @@ impl Link {
         let Ok(space) = odile_uring::free_space(&self.shared.home.spool()) else { return Ok(octets_max) };
         if announced <= space.available {
             return Ok(octets_max.min(space.available));
+        }
+        // What is here of it needs no more room.
+        let stored = self.stored_of(file).await;
+        if announced.saturating_sub(stored) <= space.available {
+            return Ok(octets_max.min(space.available.saturating_add(stored)));
         }
         self.shared.tell(Event::Trouble {
             text: format!(

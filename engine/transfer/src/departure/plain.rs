@@ -84,6 +84,8 @@ impl PlainDeparture {
         }
         let lengths = match self.records {
             Records::None | Records::Fixed { .. } => Some(0),
+            // Without a record there is nothing before it.
+            Records::Variable if *records == 0 && *source > 0 => None,
             Records::Variable => records.checked_mul(PREFIX_BYTES),
         };
         let is_same = lengths.and_then(|lengths| transmitted.checked_add(lengths)) == Some(*source)

@@ -2,7 +2,8 @@
 
 use odile_envelope::{CheckpointError, HashAlgorithm, Opener, Services, Suite};
 use odile_transfer::{
-    ArrivalCheckpoint, ArrivalState, Departure, Departures, Form, Framing, Place, RestartUnit, Slot, Witness,
+    ArrivalCheckpoint, ArrivalState, Departure, Departures, Form, Framing, Incoming, Place, RestartUnit,
+    Slot, Witness,
 };
 use odile_wire::data::{Compression, Records};
 use serde::Serialize;
@@ -160,4 +161,24 @@ fn only_what_is_mere_counting_is_lowered() {
     assert_eq!(lowered(made_up.clone(), by_records, FIXED, 26), None);
     let long = Records::Fixed { size: u32::MAX };
     assert_eq!(lowered(made_up, by_records, long, POSITION_MAX - 1), None);
+}
+
+#[test]
+fn there_is_no_place_while_octets_wait_for_room() {
+    // A run of nine, a record of three, and what is behind it.
+    for (records, fragment, place) in [
+        (Records::None, &b"\xC9x"[..], Place { received: 9, records: 0, stored: 9 }),
+        (Records::Fixed { size: 9 }, b"\xC9x", Place { received: 9, records: 1, stored: 9 }),
+        (Records::Variable, b"\x83abc", Place { received: 3, records: 1, stored: 5 }),
+        (Records::Variable, b"\x83abc\x02de", Place { received: 3, records: 1, stored: 5 }),
+    ] {
+        let mut incoming = Incoming::new(records, u64::MAX);
+        let taken = incoming.take(fragment, &mut [0; 4]).unwrap();
+        assert!(taken.wants_room || taken.consumed < fragment.len());
+        assert_eq!(incoming.place(), None, "{records:?}");
+        let rest = &fragment[taken.consumed..];
+        incoming.take(rest, &mut [0; 100]).unwrap();
+        assert_eq!(incoming.place(), Some(place), "{records:?}");
+        assert_eq!(incoming.stored_octets(), place.stored);
+    }
 }

@@ -43,6 +43,7 @@ fn checkpoint(records: Records, form: Form, content: &[u8]) -> DepartureCheckpoi
     let mut departure = Departure::new(records, form, FRAMING).unwrap();
     let mut source = Memory { content, slice: 5000 };
     loop {
+        assert!(!departure.is_finished(), "there was a checkpoint on the way");
         departure.fill(&mut source, &mut [0; 1004], 1, &mut Backwards).unwrap();
         match departure.checkpoint() {
             Some(checkpoint) if checkpoint.source_position() > 10_000 => return checkpoint,
@@ -74,7 +75,7 @@ fn a_position_behind_the_end_is_refused_and_the_end_is_not() {
 
 #[test]
 fn a_position_behind_the_end_of_an_envelope_is_refused() {
-    let sample = Sample::new(Format::Unstructured, 3, 400_000);
+    let sample = Sample::new(Format::Unstructured, 3, 1_200_000);
     for services in Services::combinations().skip(1) {
         let form = || sealed(services, sample.content.len());
         let mut whole = Departure::new(sample.records, form(), FRAMING).unwrap();
@@ -187,7 +188,7 @@ fn catching_up_goes_a_few_mebibytes_at_a_time_and_gives_no_buffers() {
         (Records::None, plain(Some(HashAlgorithm::Sha256)), 30 * 1024),
         (Records::Variable, plain(None), 15 * MEBIBYTE),
         (Records::None, sealed(encrypt, bytes), 30 * 1024),
-        (Records::None, sealed(Services { compress: true, ..Services::NONE }, bytes), 40),
+        (Records::None, sealed(Services { compress: true, ..Services::NONE }, bytes), 200),
     ] {
         let mut source = Zeros::new(octets);
         let mut departure = Departure::resume(records, form, FRAMING, None, position).unwrap();

@@ -94,7 +94,7 @@ pub fn config(cases: u32) -> ProptestConfig {
 }
 
 proptest! {
-    #![proptest_config(config(200))]
+    #![proptest_config(config(160))]
 
     #[test]
     fn a_plain_file_goes_on(
@@ -110,13 +110,13 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(config(50))]
+    #![proptest_config(config(32))]
 
     #[test]
     fn a_sealed_file_goes_on(
         format in format(),
         seed in any::<u64>(),
-        octets in prop_oneof![1 => 0..30_000_usize, 4 => 600_000..2_500_000_usize],
+        octets in prop_oneof![1 => 0..30_000_usize, 4 => 600_000..1_800_000_usize],
         bits in 1..8_usize,
         suite in prop_oneof![Just(Suite::S04), Just(Suite::S05)],
         pieces in (1024..65_536_u32, 1024..65_536_u32),
