@@ -208,15 +208,17 @@ impl Catalog {
         })
     }
 
-    /// The next file for the partner: the lowest number among those that are queued and due.
+    /// The next file for the partner: the lowest number among those that are queued and due. What would be due only
+    /// after longer than anything is ever put off, is due: the clock was set back.
     pub fn next_outbound(&self, partner: &str, now_ms: i64) -> Result<Option<Outbound>, CatalogError> {
         self.read("read the queue of", |connection| {
             let found = connection
                 .prepare_cached(
-                    "SELECT * FROM outbound WHERE state = 'queued' AND partner = ?1 AND not_before_ms <= ?2
+                    "SELECT * FROM outbound WHERE state = 'queued' AND partner = ?1
+                         AND (not_before_ms <= ?2 OR not_before_ms > ?3)
                      ORDER BY id LIMIT 1",
                 )?
-                .query_row(params![partner, now_ms], from_row)
+                .query_row(params![partner, now_ms, beyond_waiting(now_ms)], from_row)
                 .optional()?;
             Ok(found)
         })
@@ -226,10 +228,11 @@ impl Catalog {
     pub fn partners_with_work(&self, now_ms: i64) -> Result<Vec<String>, CatalogError> {
         self.read("read the queue of", |connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT partner FROM outbound WHERE state = 'queued' AND not_before_ms <= ?1
+                "SELECT partner FROM outbound
+                     WHERE state = 'queued' AND (not_before_ms <= ?1 OR not_before_ms > ?2)
                  UNION SELECT partner FROM receipt_owed WHERE state = 'owed' ORDER BY 1",
             )?;
-            let partners = statement.query_map([now_ms], |row| row.get(0))?;
+            let partners = statement.query_map([now_ms, beyond_waiting(now_ms)], |row| row.get(0))?;
             Ok(partners.collect::<Result<_, _>>()?)
         })
     }
@@ -388,6 +391,11 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Outbound> {
     })
 }
 
+/// No file is put off longer than until then.
+fn beyond_waiting(now_ms: i64) -> i64 {
+    now_ms.saturating_add(WAIT_MAX_MS)
+}
+
 /// The first free stamp for a file, from its own on. Free: no other file of this name for this partner looks the
 /// same at this level.
 fn free_stamp(
@@ -446,6 +454,9 @@ const UNSETTLED: &str = "state IN ('queued', 'sending', 'sent', 'unproven', 'hel
 
 /// The first counter of a second (RFC 5024 §5.3.3, SFIDTIME: 0001 to 9999).
 const COUNTER_FIRST: u16 = 1;
+
+/// A day, the longest wait that can be configured, and as much again by chance.
+const WAIT_MAX_MS: i64 = 2 * 24 * 60 * 60 * 1000;
 
 /// Detail of a file that was being sent when the process ended.
 const INTERRUPTED: &str = "the station ended while it was being sent";

@@ -147,6 +147,21 @@ fn the_lowest_number_that_is_due_is_next() {
 }
 
 #[test]
+fn a_clock_that_is_set_back_keeps_no_file_waiting() {
+    const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+    let mut fixture = Fixture::new();
+    let id = fixture.queued(*b"1204050001");
+    let later = OutboundChange::to(OutboundState::Queued).not_before_ms(10 * DAY_MS);
+    fixture.catalog.set_outbound(id, &later, 1500).unwrap();
+    for (now_ms, is_due) in
+        [(10 * DAY_MS, true), (9 * DAY_MS, false), (8 * DAY_MS, false), (7 * DAY_MS, true)]
+    {
+        assert_eq!(fixture.catalog.next_outbound("bob", now_ms).unwrap().is_some(), is_due, "{now_ms}");
+        assert_eq!(!fixture.catalog.partners_with_work(now_ms).unwrap().is_empty(), is_due, "{now_ms}");
+    }
+}
+
+#[test]
 fn partners_have_work_if_files_are_due_or_receipts_owed() {
     let mut fixture = Fixture::new();
     fixture.queued(*b"1204050001");
