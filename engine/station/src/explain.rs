@@ -22,18 +22,20 @@ fn departure(home: &Home, outbound: &Outbound) -> Option<String> {
     if !matches!(outbound.state, OutboundState::Queued | OutboundState::Sending | OutboundState::Held) {
         return None;
     }
-    if outbound.position_bytes == 0 {
-        return (outbound.attempts > 0)
-            .then(|| "from the start: nothing was kept of the attempt before".to_owned());
+    if outbound.attempts == 0 {
+        return None;
     }
     let is_sealed = services::layers(outbound.services) != odile_envelope::Services::NONE;
     let plan = match seal_store::raw_plan(home, outbound.id) {
         Ok(plan) if plan.is_some() || !is_sealed => plan,
-        Ok(_) => return Some("from the start: its seal plan is gone".to_owned()),
+        Ok(_) => return Some("from the start: nothing was kept of the attempt before".to_owned()),
         Err(error) => return Some(format!("from the start: its seal plan is of no use: {error}")),
     };
     let found = seal_store::slots(home, outbound, plan.as_deref()).read::<StoredDepartures>();
     let trouble = sentence(&found.refused);
+    if plan.is_none() && found.usable.is_empty() && found.refused.is_empty() {
+        return Some("from the start: nothing was kept of the attempt before".to_owned());
+    }
     let Some(newest) = found.usable.first() else {
         return Some(format!("from the start of the source, but where the partner is{trouble}"));
     };

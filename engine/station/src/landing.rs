@@ -223,6 +223,8 @@ pub(crate) fn recover(shared: &Shared) -> Result<(), StationError> {
     for inbound in landing {
         let id = inbound.id;
         if has_landed(shared, &inbound) {
+            // The station may have ended before the folder was synced.
+            sync_inbox_of(&inbound)?;
             let receipt = match shared.configuration.partner(&inbound.partner) {
                 Ok(partner) => receipts::made(shared, partner, &inbound, ReceiptKind::Positive),
                 // A partner that was removed meanwhile: the debt remains.
@@ -231,6 +233,7 @@ pub(crate) fn recover(shared: &Shared) -> Result<(), StationError> {
             shared.ledger.run_blocking(move |catalog| catalog.received(id, &receipt, now_ms()))?;
             shared.tell(recovered(id));
         } else {
+            remove_lone_sidecar(&inbound);
             keep_or_give_up(shared, &inbound)?;
         }
     }
@@ -239,6 +242,24 @@ pub(crate) fn recover(shared: &Shared) -> Result<(), StationError> {
         keep_or_give_up(shared, &inbound)?;
     }
     Ok(())
+}
+
+fn sync_inbox_of(inbound: &Inbound) -> Result<(), StationError> {
+    let final_path = inbound.final_path.as_deref().map(Path::new);
+    let Some(path) = final_path.filter(|path| !SyntheticFile::is_named_by(path)) else { return Ok(()) };
+    let Some(folder) = path.parent() else { return Ok(()) };
+    let synced = std::fs::File::open(folder).and_then(|folder| folder.sync_all());
+    synced.map_err(StationError::io("sync folder", folder))
+}
+
+/// The sidecar is renamed before its content. Alone, it would keep the name from the file when that comes again.
+fn remove_lone_sidecar(inbound: &Inbound) {
+    if let Some(path) = &inbound.final_path
+        && !Path::new(path).exists()
+    {
+        // It need not be there; and if it stays, the file gets another name.
+        let _ = std::fs::remove_file(format!("{path}.json"));
+    }
 }
 
 /// A file that did not land: its partner goes on with it, if a checkpoint says where.

@@ -74,9 +74,10 @@ impl Ledger {
 
     /// The same, if nobody waits for the outcome: for what only those who look want to know.
     pub(crate) fn post(&self, work: impl FnOnce(&mut Catalog) -> Result<(), CatalogError> + Send + 'static) {
+        let seam = self.seam.clone();
         // A catalog that is gone is told of by whoever needs it.
         let _ = self.hand_over(Request::Work(Box::new(move |catalog| {
-            let _ = work(catalog);
+            let _ = seam.pass(catalog, work);
         })));
     }
 

@@ -4,7 +4,7 @@
 //! Each is bound to one transfer (its subject), numbered, and checked; a torn one, one of another transfer or of
 //! another version is never used.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -174,13 +174,15 @@ fn read_slot<T: DeserializeOwned>(path: &Path, subject: Subject) -> Result<Optio
 
 /// A whole file that is known to be small; none if there is none.
 pub(crate) fn read_small(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    let file = match File::open(path) {
+    // Looked at before it is opened: opening a pipe would wait for its other end.
+    let found = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        opened => opened?,
+        found => found?,
     };
-    if !file.metadata()?.is_file() {
+    if !found.is_file() {
         return Err(io::Error::other("it is no regular file"));
     }
+    let file = File::open(path)?;
     let mut octets = Vec::new();
     file.take(SMALL_BYTES_MAX + 1).read_to_end(&mut octets)?;
     if octets.len() as u64 > SMALL_BYTES_MAX {

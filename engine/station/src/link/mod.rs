@@ -189,12 +189,25 @@ impl Link {
     /// Waits for the peer, the clock, or the end of the station.
     async fn wait(&mut self, deframer: &mut Deframer) {
         let deadline = self.session.deadline().unwrap_or_else(|| Instant::now() + DISCONNECT_LIMIT);
+        let leaving = self.receiving.as_ref().map(Receiving::leaving);
+        let is_wanted_elsewhere = async {
+            match leaving {
+                Some(leaving) => leaving.await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
             received = self.reader.received.recv() => {
                 self.take(received.unwrap_or(Received::Closed), deframer).await;
             }
             () = tokio::time::sleep_until(deadline.into()) => self.session.on_time(Instant::now()),
+            () = is_wanted_elsewhere => {
+                // Nobody is there any more: the partner has come back in another session.
+                let text = "nothing came any more, and the partner offers the file in another session".to_owned();
+                self.end_with(EndSessionReason::TIME_OUT, true, text);
+                self.session.on_disconnected(Instant::now());
+            }
             Ok(()) = self.stop.changed() => self.stop_if_asked(),
         }
     }

@@ -153,7 +153,7 @@ impl Prepared {
             slots: seal_store::slots(&plan.home, outbound, None),
             stored: StoredDepartures::default(),
             new_plan: None,
-            is_fresh: outbound.position_bytes == 0,
+            is_fresh: outbound.attempts == 0,
             notes: Vec::new(),
             is_kept: is_kept(outbound, plan.interval),
         };
@@ -193,9 +193,14 @@ impl Prepared {
             return;
         }
         let found = self.kept.slots.read::<StoredDepartures>();
+        let is_nothing_there = found.usable.is_empty() && found.refused.is_empty();
         self.kept.notes.extend(found.refused);
         if let Some(newest) = found.usable.into_iter().next() {
             self.kept.stored = newest.body;
+        } else if is_nothing_there && matches!(self.form, Form::Plain { .. }) {
+            // Nothing may have been sent, or it was refused after it was.
+            self.kept.is_fresh = true;
+            return;
         }
         self.offer = self.farthest().min(plan.restart_max);
     }
@@ -317,6 +322,7 @@ fn seal_plan(
                 Err(text) => kept.notes.push(text),
             },
             Ok(Some(_)) => kept.notes.push("its seal plan is for another envelope".to_owned()),
+            Ok(None) if outbound.position_bytes == 0 => {}
             Ok(None) => kept.notes.push("its seal plan is gone".to_owned()),
             Err(error) => kept.notes.push(format!("its seal plan is of no use: {error}")),
         }

@@ -152,6 +152,37 @@ impl Link {
 
     /// The file in the catalog: as it is known, if it was cut off; otherwise begun.
     async fn known_or_new(&mut self, file: &StartFile) -> Result<Known, Refusal> {
+        match self.look_up(file).await? {
+            Ok(known) => Ok(known),
+            Err(known) if known.state == InboundState::Receiving && self.is_given_up(&known).await => {
+                match self.look_up(file).await? {
+                    Ok(known) => Ok(known),
+                    Err(known) => Err(self.refuse_known(&known).await),
+                }
+            }
+            Err(known) => Err(self.refuse_known(&known).await),
+        }
+    }
+
+    /// A partner that lost its connection offers the file again before the session that it was in has noticed. That
+    /// one ends when the connection does; if nothing comes any more, it is asked to.
+    async fn is_given_up(&self, known: &Inbound) -> bool {
+        let transfer = TransferRef::Inbound(known.id);
+        let deadline = Instant::now() + GIVEN_UP_LIMIT;
+        while let Some(idle) = self.shared.board.idle(transfer) {
+            if Instant::now() >= deadline || self.shared.is_stopping() {
+                return false;
+            }
+            if idle >= IDLE_LIMIT {
+                self.shared.board.ask_to_leave(transfer);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        true
+    }
+
+    /// The file as it is in the catalog now; as an error, if it is not to be begun.
+    async fn look_up(&mut self, file: &StartFile) -> Result<Result<Known, Inbound>, Refusal> {
         let new = self.new_inbound(file);
         let board = Arc::clone(&self.shared.board);
         let begun = self
@@ -171,12 +202,8 @@ impl Link {
                     Ok(Ok(Known { inbound, was_cut_off: false }))
                 }
             })
-            .await
-            .map_err(|error| self.no_room_for(error.to_string()))?;
-        match begun {
-            Ok(known) => Ok(known),
-            Err(known) => Err(self.refuse_known(&known).await),
-        }
+            .await;
+        begun.map_err(|error| self.no_room_for(error.to_string()))
     }
 
     fn new_inbound(&self, file: &StartFile) -> NewInbound {
@@ -242,7 +269,10 @@ impl Link {
         }
         // What an earlier attempt may have left would be taken for what is to come.
         let mut slots = arrival::slots(&self.shared.home, &inbound);
-        slots.keep_only::<StoredArrival>(None).await.map_err(|error| error.to_string())?;
+        if let Err(error) = slots.keep_only::<StoredArrival>(None).await {
+            self.set_failed(inbound.id, error.to_string()).await;
+            return Err(error.to_string());
+        }
         Ok(Start { inbound, position: 0, checkpoint: None, slots: Some(slots) })
     }
 
@@ -658,6 +688,11 @@ impl Receiving {
         is_useless && announced.saturating_sub(self.incoming.octets()) > DROPPED_OCTETS_MAX
     }
 
+    /// What waits until another session wants the file.
+    pub(super) fn leaving(&self) -> impl Future<Output = ()> + use<> {
+        self.meter.leaving()
+    }
+
     fn is_too_long(&self) -> bool {
         self.incoming.octets() > self.octets_max
     }
@@ -747,6 +782,12 @@ fn malformed(error: odile_transfer::IncomingError) -> Malformed {
 
 /// Reading and dropping so much takes a moment; more would waste the line for hours.
 const DROPPED_OCTETS_MAX: u64 = 64 << 20;
+
+/// How long an offer waits for the session that has the file open: shorter than any partner waits for our answer.
+const GIVEN_UP_LIMIT: Duration = Duration::from_secs(15);
+/// Whoever sends nothing for so long, while it offers the same file elsewhere, does not send there any more.
+const IDLE_LIMIT: Duration = Duration::from_secs(3);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 const READING_BLOCKS: usize = 2;
 const WRITING_BLOCKS: usize = 2;

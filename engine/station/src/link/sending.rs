@@ -215,12 +215,16 @@ impl Link {
         }
         if !notes.is_empty() {
             let text = notes.join("; ");
-            let text = if outbound.position_bytes > 0 && kept.is_fresh {
-                format!("it starts again, although {} octets were sent: {text}", outbound.position_bytes)
+            self.shared.tell(if outbound.position_bytes > 0 && kept.is_fresh {
+                let sent = outbound.position_bytes;
+                let text = format!("it starts again, although {sent} octets were sent: {text}");
+                Event::StartsAgain { transfer, text }
+            } else if kept.is_kept {
+                // As after a crash in the middle of a write.
+                Event::Recovered { text: format!("{transfer}: {text}; another one counts") }
             } else {
-                text
-            };
-            self.shared.tell(Event::StartsAgain { transfer, text });
+                Event::Trouble { text: format!("{transfer}: {text}") }
+            });
         }
         let (id, total) = (outbound.id, prepared.announced_octets);
         let is_fresh = kept.is_fresh;
@@ -242,7 +246,7 @@ impl Link {
             sending.stage = stage;
             return;
         };
-        let (offer, unit) = (prepared.offer, prepared.unit());
+        let (offer, unit, is_fresh) = (prepared.offer, prepared.unit(), prepared.kept.is_fresh);
         let (pump, kept) = match prepared.begin(restart) {
             Ok(begun) => begun,
             Err(error) => return self.abandon(Halt::of_pump(error)).await,
@@ -266,6 +270,10 @@ impl Link {
             self.moved = true;
         }
         keeping.note_answer(restart);
+        if is_fresh {
+            // From now on, another attempt may offer as much as may be sent.
+            keeping.begin(None, pump.measured(), 0);
+        }
         sending.meter.set(pump.source_position());
         let flow = Flow { pump: Some(Box::new(pump)), keeping, free: Vec::new(), ready: None };
         sending.stage = Stage::Flowing(flow);
@@ -388,8 +396,12 @@ impl Link {
 
     async fn close_if_finished(&mut self) -> Result<(), Halt> {
         let Some(sending) = &mut self.sending else { return Ok(()) };
-        let Stage::Flowing(Flow { pump, ready: None, .. }) = &mut sending.stage else { return Ok(()) };
+        let Stage::Flowing(Flow { pump, keeping, ready: None, .. }) = &mut sending.stage else {
+            return Ok(());
+        };
         let Some(pump) = pump.take_if(|pump| pump.is_finished()) else { return Ok(()) };
+        // The receipt may come at once, and nothing must be written behind what it has removed.
+        let _ = keeping.settle().await;
         sending.stage = Stage::Closing;
         sending.transmitted_octets = pump.transmitted_position();
         let (end, transmitted) = pump.finish();
@@ -437,7 +449,7 @@ impl Link {
             return;
         }
         if refusal.retry {
-            return self.put_back(&sending.outbound, text, RETRY_AFTER_REFUSAL).await;
+            return self.try_again(sending, text).await;
         }
         self.refuse_for_good(&sending.outbound, text).await;
     }
