@@ -95,6 +95,21 @@ impl Pair {
     ///
     /// If a station cannot be started.
     pub fn start_with(folder: &Path, target: Target, cores: &[usize], terms: &Terms<'_>) -> Self {
+        Self::start_from(folder, target, cores, terms, &Options::default())
+    }
+
+    /// Starts both on these terms, with options that are not pinned or aimed yet.
+    ///
+    /// # Panics
+    ///
+    /// If a station cannot be started.
+    pub fn start_from(
+        folder: &Path,
+        target: Target,
+        cores: &[usize],
+        terms: &Terms<'_>,
+        base: &Options,
+    ) -> Self {
         let folder = tempfile::tempdir_in(folder).expect("a scratch folder");
         let home = |name: &str, code: &str| {
             Home::create(&folder.path().join(name), &format!("code = \"{code}\"\n")).expect("a new home")
@@ -104,7 +119,7 @@ impl Pair {
             cpus: cores.get(core % cores.len().max(1)).copied().into_iter().collect(),
             workers: 1,
             target,
-            ..Options::default()
+            ..base.clone()
         };
         let name = |name: &str| name.parse().expect("a valid name");
         let transport = terms.transport;

@@ -105,10 +105,18 @@ impl OnBoard {
         self.meter.moved_ms.store(moved_ms, Ordering::Relaxed);
     }
 
-    /// What waits until another session wants the transfer.
-    pub(crate) fn leaving(&self) -> impl Future<Output = ()> + use<> {
+    /// What waits until another session wants the transfer, if nothing has moved for so long by then.
+    pub(crate) fn leaving(&self, idle: Duration) -> impl Future<Output = ()> + use<> {
         let meter = Arc::clone(&self.meter);
-        async move { meter.leave.notified().await }
+        async move {
+            loop {
+                meter.leave.notified().await;
+                // Something may have come since it was asked.
+                if meter.idle() >= idle {
+                    return;
+                }
+            }
+        }
     }
 }
 

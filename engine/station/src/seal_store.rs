@@ -128,7 +128,9 @@ pub(crate) fn plan_to_store(keyring: &Keyring, outbound: i64, plan: &SealPlan) -
 
 /// Writes it. It is durable when this returns.
 pub(crate) async fn write_plan(home: &Home, outbound: i64, octets: Vec<u8>) -> Result<(), StationError> {
-    let file = odile_uring::File::create(&plan_path(home, outbound)).await?;
+    let plan = plan_path(home, outbound);
+    crate::slots::remove_foreign(&plan).await?;
+    let file = odile_uring::File::create(&plan).await?;
     file.write_small(octets).await?;
     file.sync_data().await?;
     Ok(odile_uring::sync_directory(&home.spool()).await?)
@@ -136,7 +138,9 @@ pub(crate) async fn write_plan(home: &Home, outbound: i64, octets: Vec<u8>) -> R
 
 /// Destroys everything that was kept of a file.
 pub(crate) async fn destroy(home: &Home, outbound: i64) -> Result<(), StationError> {
-    odile_uring::destroy(&plan_path(home, outbound)).await?;
+    let plan = plan_path(home, outbound);
+    crate::slots::remove_foreign(&plan).await?;
+    odile_uring::destroy(&plan).await?;
     Ok(crate::slots::remove(&home.spool(), &stem(outbound)).await?)
 }
 

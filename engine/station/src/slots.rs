@@ -124,6 +124,7 @@ impl Slots {
         let slot = Slot { subject: self.subject.0, sequence: self.sequence + 1, body };
         let octets = slot.to_bytes().map_err(|error| StationError::Checkpoint { text: error.to_string() })?;
         let Some(path) = self.paths.get(self.next) else { return Ok(()) };
+        remove_foreign(path).await?;
         let file = odile_uring::File::create(path).await?;
         file.write_small(octets).await?;
         file.sync_data().await?;
@@ -148,6 +149,15 @@ pub(crate) async fn remove(folder: &Path, stem: &str) -> Result<(), Error> {
 /// True for names that slots have.
 pub(crate) fn stem_of(name: &str) -> Option<&str> {
     ENDINGS.iter().find_map(|ending| name.strip_suffix(ending))
+}
+
+/// Removes what is no regular file: it is none of ours, and opening a pipe would wait for its other end. A folder is
+/// an error.
+pub(crate) async fn remove_foreign(path: &Path) -> Result<(), Error> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if !found.is_file() => odile_uring::remove(path).await,
+        _ => Ok(()),
+    }
 }
 
 async fn remove_if_there(path: &Path) -> Result<bool, Error> {

@@ -690,7 +690,7 @@ impl Receiving {
 
     /// What waits until another session wants the file.
     pub(super) fn leaving(&self) -> impl Future<Output = ()> + use<> {
-        self.meter.leaving()
+        self.meter.leaving(IDLE_LIMIT)
     }
 
     fn is_too_long(&self) -> bool {
@@ -711,11 +711,12 @@ impl Receiving {
             *filled += taken.written;
             if *filled == block.len() || (taken.wants_room && taken.written == 0) {
                 self.hand_over().await;
-                self.meter.set(self.incoming.octets());
             } else if fragment.is_empty() && !taken.wants_room {
                 break;
             }
         }
+        // On a slow line, a block takes longer than others wait for any sign of life.
+        self.meter.set(self.incoming.octets());
         if self.marks.as_ref().is_some_and(|pace| pace.is_due(self.incoming.octets())) {
             self.hand_over().await;
             self.mark().await;

@@ -1,0 +1,125 @@
+//! What checkpoints cost: the same file with them and without, in turns, in one run.
+//!
+//! ```text
+//! cargo bench -p odile-bench --bench checkpoint -- [--mib 2048] [--rounds 7]
+//! ```
+//!
+//! "Without" has the same syncs of the data (`sync_bytes`), and no checkpoints of either side. Received files go to disk: what
+//! is dropped needs no checkpoint.
+
+#![allow(clippy::cast_precision_loss, reason = "figures of three digits are printed")]
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use odile_bench::cad;
+use odile_bench::machine::Machine;
+use odile_bench::measure::{Measured, cpu_seconds, median};
+use odile_bench::pair::{Key, Pair, Terms};
+use odile_station::partner::Transport;
+use odile_station::{Options, Target};
+
+struct Plan {
+    mib: u64,
+    rounds: usize,
+}
+
+/// How often checkpoints are made.
+struct Interval {
+    name: &'static str,
+    bytes: u64,
+    time: Duration,
+}
+
+struct Mode {
+    name: &'static str,
+    transport: Transport,
+    send: &'static str,
+}
+
+fn main() {
+    let plan = Plan::from_arguments();
+    let folder = tempfile::tempdir_in(odile_bench::scratch()).expect("a scratch folder");
+    println!("{}", Machine::here());
+    println!("{} MiB of STEP text, {} rounds in turns, median; to disk\n", plan.mib, plan.rounds);
+    let source = folder.path().join("source");
+    let octets = usize::try_from(plan.mib << 20).expect("it fits");
+    fs::write(&source, cad::step_text(octets, 1)).expect("a scratch file");
+    let keys = (Key::new(), Key::new());
+    println!("{:<44} {:<24} {:>8} {:>8} {:>10}", "mode", "checkpoints", "GB/s", "ratio", "CPU s/GB");
+    for mode in &MODES {
+        measure(mode, &plan, folder.path(), &source, (&keys.0, &keys.1));
+    }
+}
+
+fn measure(mode: &Mode, plan: &Plan, folder: &Path, source: &Path, keys: (&Key, &Key)) {
+    let cores = odile_station::available_cpus();
+    let terms = Terms { transport: mode.transport, send: mode.send, identities: Some(keys) };
+    let default = Options::default();
+    let intervals = [
+        Interval { name: "none", bytes: u64::MAX / 8, time: Duration::MAX },
+        Interval { name: "default", bytes: default.checkpoint_bytes, time: default.checkpoint_time },
+        Interval { name: "every 64 MiB", bytes: 64 << 20, time: default.checkpoint_time },
+    ];
+    let pairs = intervals.each_ref().map(|interval| {
+        let options =
+            Options { checkpoint_bytes: interval.bytes, checkpoint_time: interval.time, ..default.clone() };
+        Pair::start_from(folder, Target::Inbox, &cores, &terms, &options)
+    });
+    let gb = (plan.mib << 20) as f64 / 1e9;
+    let mut speeds = [const { Vec::new() }; 3];
+    let mut cpu = [const { Vec::new() }; 3];
+    for _ in 0..plan.rounds {
+        for (at, pair) in pairs.iter().enumerate() {
+            let before = cpu_seconds();
+            let took = pair.send_and_wait(source);
+            speeds[at].push(gb / took.as_secs_f64());
+            cpu[at].push((cpu_seconds() - before) / gb);
+            pair.empty_inbox();
+        }
+    }
+    let base = median(&mut speeds[0]).middle;
+    for (at, interval) in intervals.iter().enumerate() {
+        let Measured { middle, .. } = median(&mut speeds[at]);
+        println!(
+            "{:<44} {:<24} {middle:>8.3} {:>8.3} {:>10.2}",
+            mode.name,
+            interval.name,
+            middle / base,
+            median(&mut cpu[at]).middle
+        );
+    }
+}
+
+impl Plan {
+    /// `cargo bench -- --test` and `cargo test --benches` ask for a short run.
+    fn from_arguments() -> Self {
+        let arguments: Vec<String> = std::env::args().skip(1).collect();
+        let short = arguments.iter().any(|argument| argument == "--test")
+            || !arguments.iter().any(|argument| argument == "--bench");
+        let number = |name: &str| {
+            let at = arguments.iter().position(|argument| argument == name)?;
+            arguments.get(at + 1)?.parse::<u64>().ok()
+        };
+        let default = if short { (8, 1) } else { (2048, 7) };
+        Self {
+            mib: number("--mib").unwrap_or(default.0),
+            rounds: usize::try_from(number("--rounds").unwrap_or(default.1)).unwrap_or(1).max(1),
+        }
+    }
+}
+
+const MODES: [Mode; 3] = [
+    Mode { name: "plain", transport: Transport::Plain, send: "" },
+    Mode {
+        name: "TLS, encrypted, signed receipt",
+        transport: Transport::Tls,
+        send: "encrypt = \"required\"\nsigned_receipt = \"required\"\n",
+    },
+    Mode {
+        name: "TLS, signed, compressed, encrypted, receipt",
+        transport: Transport::Tls,
+        send: "sign = \"required\"\ncompress = \"required\"\nencrypt = \"required\"\nsigned_receipt = \"required\"\n",
+    },
+];
