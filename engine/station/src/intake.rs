@@ -43,8 +43,11 @@ enum Item {
     Data(Block, usize),
     /// A plain file can be taken up again behind what came before.
     Mark(Place),
-    /// No more comes for now: there is no verdict yet.
-    Pause,
+    /// No more comes for now: there is no verdict yet. It can be taken up again right here, if what came last is
+    /// beyond doubt.
+    Pause {
+        is_certain: bool,
+    },
 }
 
 /// What the link may look at while the task runs.
@@ -200,11 +203,11 @@ impl Intake {
 
     /// In the middle of the file: what came is kept. Gives the octets of the transmitted file that are safe, and what
     /// went wrong before.
-    pub(crate) async fn pause(self) -> (u64, Result<(), NotKept>) {
+    pub(crate) async fn pause(self, is_certain: bool) -> (u64, Result<(), NotKept>) {
         let (part, verdict) = match self {
             Self::Plain(part) => (part, Err(Refused::Paused)),
             Self::Watched(watched) => {
-                let _ = watched.items.send(Item::Pause).await;
+                let _ = watched.items.send(Item::Pause { is_certain }).await;
                 Self::Watched(watched).conclude().await
             }
         };
@@ -259,7 +262,7 @@ impl Task {
                     self.part.checkpoint(ArrivalCheckpoint { place, state }).await;
                     continue;
                 }
-                Some(Item::Pause) => return (self.part, Err(Refused::Paused)),
+                Some(Item::Pause { .. }) => return (self.part, Err(Refused::Paused)),
                 None => break,
             };
             lent -= 1;
@@ -295,11 +298,13 @@ impl Task {
                 Item::Data(block, length) => (block, length),
                 // Where an envelope can be taken up again, its opener knows.
                 Item::Mark(_) => continue,
-                Item::Pause if outcome.is_ok() && !opening.is_refused => {
-                    opening.hand_on(&mut self.part).await;
+                Item::Pause { is_certain } if outcome.is_ok() && !opening.is_refused => {
+                    if is_certain {
+                        opening.hand_on(&mut self.part).await;
+                    }
                     return (self.part, Err(Refused::Paused));
                 }
-                Item::Pause => break,
+                Item::Pause { .. } => break,
             };
             if outcome.is_ok() {
                 (outcome, block) = opening.push(block, length, &mut self.part, &self.workers).await;

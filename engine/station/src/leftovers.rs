@@ -87,15 +87,24 @@ async fn give_up_abandoned(shared: &Arc<Shared>) -> Result<(), StationError> {
     for inbound in receiving {
         let transfer = TransferRef::Inbound(inbound.id);
         let waits_ms = now_ms().saturating_sub(inbound.changed_ms);
-        if waits_ms < ABANDONED_MS || shared.board.of(transfer).is_some() {
+        if waits_ms < ABANDONED_MS {
             continue;
         }
         let days = waits_ms / DAY_MS;
         let text =
             format!("the partner has not gone on with it for {days} days: what was here of it is removed");
-        let (id, detail) = (inbound.id, text.clone());
-        shared.ledger.run(move |catalog| catalog.failed_inbound(id, &detail, now_ms())).await?;
-        shared.tell(Event::ReceiveFailed { transfer, text });
+        let (id, detail, board) = (inbound.id, text.clone(), Arc::clone(&shared.board));
+        // On the thread of the catalog, where offers look at the board as well.
+        let give_up = move |catalog: &mut Catalog| {
+            let waits = board.of(transfer).is_none();
+            if waits {
+                catalog.failed_inbound(id, &detail, now_ms())?;
+            }
+            Ok(waits)
+        };
+        if shared.ledger.run(give_up).await? {
+            shared.tell(Event::ReceiveFailed { transfer, text });
+        }
     }
     Ok(())
 }

@@ -40,10 +40,10 @@ pub(super) struct Written {
 
 impl Keeping {
     pub(super) fn new(kept: Kept, options: &Options, measured: u64) -> Self {
-        let Kept { slots, stored, is_kept, .. } = kept;
+        let Kept { slots, stored, is_wanted, .. } = kept;
         let ahead = options.checkpoint_bytes.saturating_mul(INTERVALS_AHEAD);
-        let reach = if is_kept { stored.reach } else { u64::MAX };
-        let slots = is_kept.then_some(slots);
+        let reach = if is_wanted { stored.reach } else { u64::MAX };
+        let slots = is_wanted.then_some(slots);
         Self { slots, reach, ahead, stored, pace: Pace::new(options, measured), writing: None }
     }
 

@@ -75,7 +75,7 @@ pub(super) struct Kept {
     /// Why it cannot go on where it was, or will not be able to.
     pub(super) notes: Vec<String>,
     /// False: nothing of it is kept.
-    pub(super) is_kept: bool,
+    pub(super) is_wanted: bool,
 }
 
 struct Mapped(Source);
@@ -155,7 +155,7 @@ impl Prepared {
             new_plan: None,
             is_fresh: outbound.attempts == 0,
             notes: Vec::new(),
-            is_kept: is_kept(outbound, plan.interval),
+            is_wanted: is_kept(outbound, plan.interval),
         };
         let (form, announced_octets) = if is_sealed {
             let (seal, signer) = seal_plan(plan, layers, &mut kept)?;
@@ -344,12 +344,12 @@ fn seal_plan(
         options: plan.options,
     };
     let seal = SealPlan::new(&request, &mut entropy::fill)?;
-    if kept.is_kept {
+    if kept.is_wanted {
         match seal_store::plan_to_store(&plan.keyring, outbound.id, &seal) {
             Ok(octets) => kept.new_plan = Some(octets),
             Err(error @ PlanError::NoKey) => {
                 kept.notes.push(format!("it cannot go on where it may be cut: {error}"));
-                kept.is_kept = false;
+                kept.is_wanted = false;
             }
             Err(error) => return Err(PumpError::Seal(Misuse::Encoding(error.to_string()))),
         }

@@ -227,7 +227,7 @@ impl Link {
     async fn start_of(&mut self, known: Known, file: &StartFile, records: Records) -> Result<Start, String> {
         let Known { inbound: known, was_cut_off } = known;
         if !was_cut_off {
-            return self.from_the_start(known).await;
+            return self.begun(known).await;
         }
         let is_same = known.format == file.format
             && known.record_size == file.record_size
@@ -260,10 +260,10 @@ impl Link {
     async fn begin_again(&mut self, file: &StartFile) -> Result<Start, String> {
         let new = self.new_inbound(file);
         let begun = self.shared.ledger.run(move |catalog| catalog.begin_inbound(&new, now_ms())).await;
-        self.from_the_start(begun.map_err(|error| error.to_string())?).await
+        self.begun(begun.map_err(|error| error.to_string())?).await
     }
 
-    async fn from_the_start(&mut self, inbound: Inbound) -> Result<Start, String> {
+    async fn begun(&mut self, inbound: Inbound) -> Result<Start, String> {
         if self.shared.options.target == Target::Discard {
             return Ok(Start { inbound, position: 0, checkpoint: None, slots: None });
         }
@@ -616,9 +616,9 @@ impl Link {
             receiving.hand_over().await;
             receiving.mark().await;
         }
-        let Receiving { inbound, intake, meter, filling, .. } = receiving;
+        let Receiving { inbound, intake, meter, filling, is_doubtful, .. } = receiving;
         drop(filling);
-        let (mut safe, outcome) = intake.pause().await;
+        let (mut safe, outcome) = intake.pause(!is_doubtful).await;
         // An earlier session's checkpoint stands until there is a newer one.
         safe = safe.max(inbound.position_bytes);
         let text = match outcome {

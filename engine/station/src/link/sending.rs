@@ -44,7 +44,7 @@ enum Stage {
     /// SFID is out.
     Offered(Box<Prepared>),
     /// SFPA came.
-    Flowing(Flow),
+    Flowing(Box<Flow>),
     /// EFID is out, or waits for credit.
     Closing,
 }
@@ -219,7 +219,7 @@ impl Link {
                 let sent = outbound.position_bytes;
                 let text = format!("it starts again, although {sent} octets were sent: {text}");
                 Event::StartsAgain { transfer, text }
-            } else if kept.is_kept {
+            } else if kept.is_wanted {
                 // As after a crash in the middle of a write.
                 Event::Recovered { text: format!("{transfer}: {text}; another one counts") }
             } else {
@@ -276,7 +276,7 @@ impl Link {
         }
         sending.meter.set(pump.source_position());
         let flow = Flow { pump: Some(Box::new(pump)), keeping, free: Vec::new(), ready: None };
-        sending.stage = Stage::Flowing(flow);
+        sending.stage = Stage::Flowing(Box::new(flow));
     }
 
     /// True if there is data to send and credit for it.
@@ -371,7 +371,7 @@ impl Link {
     /// Makes a checkpoint if one is due, and waits for one only if no more may be sent without.
     async fn keep_up(&mut self) {
         let Some(Sending { stage: Stage::Flowing(flow), outbound, .. }) = &mut self.sending else { return };
-        let Flow { pump: Some(pump), keeping, .. } = flow else { return };
+        let Flow { pump: Some(pump), keeping, .. } = flow.as_mut() else { return };
         let measured = pump.measured();
         if keeping.has_written() || (keeping.is_writing() && !keeping.may_send(measured)) {
             let transfer = TransferRef::Outbound(outbound.id);
@@ -396,9 +396,8 @@ impl Link {
 
     async fn close_if_finished(&mut self) -> Result<(), Halt> {
         let Some(sending) = &mut self.sending else { return Ok(()) };
-        let Stage::Flowing(Flow { pump, keeping, ready: None, .. }) = &mut sending.stage else {
-            return Ok(());
-        };
+        let Stage::Flowing(flow) = &mut sending.stage else { return Ok(()) };
+        let Flow { pump, keeping, ready: None, .. } = flow.as_mut() else { return Ok(()) };
         let Some(pump) = pump.take_if(|pump| pump.is_finished()) else { return Ok(()) };
         // The receipt may come at once, and nothing must be written behind what it has removed.
         let _ = keeping.settle().await;
@@ -514,7 +513,7 @@ impl Link {
         let retry = self.partner.as_ref().map(|partner| partner.retry).unwrap_or_default();
         let Sending { outbound, fruitless, stage, .. } = sending;
         let position = match stage {
-            Stage::Flowing(flow) => self.keep_at_the_end(&outbound, flow).await,
+            Stage::Flowing(flow) => self.keep_at_the_end(&outbound, *flow).await,
             Stage::Offered(_) | Stage::Closing => None,
         };
         let mut change = OutboundChange::default().fruitless(fruitless.saturating_add(1));
@@ -543,7 +542,7 @@ impl Link {
     async fn keep_at_the_end(&mut self, outbound: &Outbound, flow: Flow) -> Option<u64> {
         let Flow { pump: Some(pump), mut keeping, .. } = flow else { return None };
         let mut written = keeping.settle().await;
-        if matches!(written, Ok(_)) {
+        if written.is_ok() {
             let (measured, position) = (pump.measured(), pump.transmitted_position());
             keeping.begin(pump.checkpoint(), measured, position);
             written = match (keeping.settle().await, written) {
@@ -708,7 +707,7 @@ const SENDING_BLOCKS: usize = 2;
 /// A person must do something about it first.
 const RETRY_WITHOUT_KEYS: Duration = Duration::from_secs(300);
 const RETRY_AFTER_REFUSAL: Duration = Duration::from_secs(60);
-const ATTEMPTS_AFTER_EFNA: u32 = 3;
+const ATTEMPTS_AFTER_EFNA: u32 = 5;
 /// SFIDREST has 17 digits, and 9 before level 5 (RFC 2204 §5.3.3).
 const RESTART_MAX: u64 = 99_999_999_999_999_999;
 const RESTART_MAX_BEFORE_LEVEL_5: u64 = 999_999_999;

@@ -178,8 +178,8 @@ pub struct ServeArgs {
     /// Where to listen with TLS, instead of what station.toml says; port 0 takes any
     #[arg(long, value_name = "ADDR:PORT")]
     pub listen_tls: Option<SocketAddr>,
-    /// Where received files go: `inbox`; `discard`, to measure (no receipt is sent); or `synthetic:text:SEED` or
-    /// `synthetic:random:SEED`, which compares them with such content and keeps nothing
+    /// Where received files go: `inbox`; `discard`, to measure (no receipt is sent); or `synthetic:text:SEED` (or
+    /// `random`, `periodic`, `zeros:0`), which compares them with such content and keeps nothing
     #[arg(long, value_name = "TARGET", value_parser = target, default_value = "inbox", hide_default_value = true)]
     pub target: Target,
     /// Stop when standard input is closed: for a parent process that may vanish
@@ -354,6 +354,20 @@ Exit codes:
   2  the command or the configuration is wrong
   3  the partner cannot be reached; the file stays queued";
 
+fn target(text: &str) -> Result<Target, String> {
+    match text {
+        "inbox" => Ok(Target::Inbox),
+        "discard" => Ok(Target::Discard),
+        // A content is a file whose length does not matter.
+        other => match format!("{other}:0").parse::<SyntheticFile>() {
+            Ok(file) => Ok(Target::Check(file.content)),
+            Err(_) => {
+                Err("inbox, discard, synthetic:text:SEED (or random, periodic, zeros:0) are known".to_owned())
+            }
+        },
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -372,19 +386,5 @@ mod tests {
             assert_eq!(Cli::try_parse_from(wrong).unwrap_err().exit_code(), 2, "{wrong:?}");
         }
         assert!(Cli::try_parse_from(["odile", "show", "r7"]).is_ok());
-    }
-}
-
-fn target(text: &str) -> Result<Target, String> {
-    match text {
-        "inbox" => Ok(Target::Inbox),
-        "discard" => Ok(Target::Discard),
-        // A content is a file whose length does not matter.
-        other => match format!("{other}:0").parse::<SyntheticFile>() {
-            Ok(file) => Ok(Target::Check(file.content)),
-            Err(_) => {
-                Err("inbox, discard, synthetic:text:SEED and synthetic:random:SEED are known".to_owned())
-            }
-        },
     }
 }

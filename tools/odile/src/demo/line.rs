@@ -121,8 +121,7 @@ fn connect(caller: &TcpStream, shared: &Arc<Shared>) -> io::Result<()> {
 /// Carries octets until one side ends, which ends both.
 fn carry(mut from: TcpStream, mut to: TcpStream, counted: Option<&Shared>) {
     let mut buffer = vec![0; BUFFER_BYTES];
-    loop {
-        let Ok(count @ 1..) = from.read(&mut buffer) else { break };
+    while let Ok(count @ 1..) = from.read(&mut buffer) {
         if let Some(shared) = counted {
             let carried = shared.carried.fetch_add(count as u64, Ordering::Relaxed) + count as u64;
             while carried > shared.limit.load(Ordering::Relaxed) && !shared.is_over.load(Ordering::Relaxed) {
