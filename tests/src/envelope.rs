@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use odile_station::envelope::seal::Embed;
 use odile_station::envelope::{
-    ContentCipher, SealOptions, SealPlan, SealRequest, Sealer, Services, Suite, sign_message,
+    ContentCipher, Declared, OpenFinish, OpenTerms, Opener, SealOptions, SealPlan, SealRequest, Sealer,
+    Services, Suite, sign_message,
 };
 use odile_wire::command::{Security, StartFile};
 
@@ -75,6 +76,28 @@ impl<'a> Sealing<'a> {
         }
         stream
     }
+}
+
+/// Opens an envelope with these services, and verifies it; gives the content.
+pub fn opened(services: Services, envelope: &[u8], signer: &Issued, recipient: &Issued) -> Vec<u8> {
+    let mut opener = Opener::new(Arc::new(OpenTerms {
+        declared: Declared::Services(services),
+        recipients: vec![Arc::clone(&recipient.identity)],
+        signers: vec![Arc::new(signer.identity.certificate().clone())],
+        now: None,
+        output_bytes_max: u64::MAX,
+        transmitted_hash: None,
+    }));
+    let (mut content, mut room, mut rest) = (Vec::new(), vec![0; 1 << 16], envelope);
+    while !rest.is_empty() {
+        let progress = opener.push(rest, &mut room).expect("an envelope");
+        rest = &rest[progress.consumed..];
+        content.extend_from_slice(&room[..progress.written]);
+    }
+    while let OpenFinish::More { written } = opener.finish(&mut room).expect("the whole envelope") {
+        content.extend_from_slice(&room[..written]);
+    }
+    content
 }
 
 /// SFID for an envelope of so many octets, with these services and this suite. The name tells files apart.

@@ -1,7 +1,7 @@
 //! Disk faults by script.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -11,6 +11,7 @@ use odile_station::{Faults, Operation};
 #[derive(Default)]
 pub struct FailOnce {
     done: Mutex<Vec<Operation>>,
+    failed: Mutex<Option<(Operation, PathBuf)>>,
     /// Which one fails, from 1; 0: none.
     victim: AtomicUsize,
     error: i32,
@@ -19,7 +20,12 @@ pub struct FailOnce {
 impl FailOnce {
     /// The `victim`-th operation fails with this error number; 0: none does.
     pub fn new(victim: usize, error: i32) -> Self {
-        Self { done: Mutex::default(), victim: AtomicUsize::new(victim), error }
+        Self { victim: AtomicUsize::new(victim), error, ..Self::default() }
+    }
+
+    /// What failed, if anything did.
+    pub fn failed(&self) -> Option<(Operation, PathBuf)> {
+        self.failed.lock().expect("no test thread panics with the lock").clone()
     }
 
     /// What was done so far.
@@ -29,7 +35,7 @@ impl FailOnce {
 }
 
 impl Faults for FailOnce {
-    fn before(&self, operation: Operation, _path: &Path) -> io::Result<()> {
+    fn before(&self, operation: Operation, path: &Path) -> io::Result<()> {
         // The catalog is no disk operation: it is cut in a sweep of its own.
         if operation == Operation::Commit {
             return Ok(());
@@ -37,6 +43,8 @@ impl Faults for FailOnce {
         let mut done = self.done.lock().expect("no test thread panics with the lock");
         done.push(operation);
         if done.len() == self.victim.load(Ordering::Relaxed) {
+            *self.failed.lock().expect("no test thread panics with the lock") =
+                Some((operation, path.into()));
             return Err(io::Error::from_raw_os_error(self.error));
         }
         Ok(())

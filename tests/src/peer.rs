@@ -281,16 +281,24 @@ impl Peer {
     /// Sends a whole file without records; gives the answer to its end, EFPA or EFNA.
     pub fn try_file(&mut self, file: &StartFile, content: &[u8]) -> Command {
         self.start(file);
-        for (at, piece) in content.chunks(900).enumerate() {
-            if at > 0 && at.is_multiple_of(usize::from(self.credit)) {
+        self.send_content(content);
+        self.close(0, content.len() as u64)
+    }
+
+    /// Sends the content of a file without records, which was taken just now, but not its end.
+    pub fn send_content(&mut self, content: &[u8]) {
+        let payloads: Vec<_> = content.chunks(900).map(subrecords).collect();
+        self.send_payloads(&payloads);
+    }
+
+    /// The same of a file that is in these Data Exchange Buffers.
+    pub fn send_payloads(&mut self, payloads: &[Vec<u8>]) {
+        for (sent, payload) in (1..).zip(payloads) {
+            self.send_payload(payload);
+            if sent % usize::from(self.credit) == 0 {
                 self.expect(Mnemonic::Cdt);
             }
-            self.send_payload(&subrecords(piece));
         }
-        if !content.is_empty() && content.len().div_ceil(900).is_multiple_of(usize::from(self.credit)) {
-            self.expect(Mnemonic::Cdt);
-        }
-        self.close(0, content.len() as u64)
     }
 
     /// Reads an offer of the station.
@@ -302,7 +310,12 @@ impl Peer {
 
     /// Accepts the station's offer.
     pub fn accept(&mut self) {
-        self.send(Command::StartFilePositiveAnswer(StartFilePositiveAnswer { restart: 0 }));
+        self.accept_at(0);
+    }
+
+    /// Accepts the station's offer from a restart position on.
+    pub fn accept_at(&mut self, restart: u64) {
+        self.send(Command::StartFilePositiveAnswer(StartFilePositiveAnswer { restart }));
     }
 
     /// Takes the station's file up to EFID, which is not answered.
@@ -320,8 +333,17 @@ impl Peer {
 
     /// The same, and EFID.
     pub fn take_to_end(&mut self) -> (Vec<u8>, EndFile) {
+        let (content, end) = self.take_some(usize::MAX);
+        let Some(end) = end else { unreachable!("no file is as long as that") };
+        assert_eq!(end.unit_count, content.len() as u64);
+        (content, end)
+    }
+
+    /// Reads Data Exchange Buffers until so many octets have come, or EFID, renewing the credit. Gives what came, and
+    /// EFID if it came.
+    pub fn take_some(&mut self, octets: usize) -> (Vec<u8>, Option<EndFile>) {
         let (mut content, mut left) = (Vec::new(), self.credit);
-        loop {
+        while content.len() < octets {
             match self.read() {
                 Said::Data(payload) => {
                     content.extend(plain(&payload));
@@ -331,13 +353,11 @@ impl Peer {
                         left = self.credit;
                     }
                 }
-                Said::Command(Command::EndFile(end)) => {
-                    assert_eq!(end.unit_count, content.len() as u64);
-                    return (content, end);
-                }
+                Said::Command(Command::EndFile(end)) => return (content, Some(end)),
                 other => unreachable!("DATA or EFID was expected, not {other:?}"),
             }
         }
+        (content, None)
     }
 
     /// EFPA.
@@ -446,6 +466,11 @@ pub fn ssid() -> StartSession {
         authentication: false,
         user: UserData::BLANK,
     }
+}
+
+/// The same of a peer that goes on with files where they were cut.
+pub fn restarting_ssid() -> StartSession {
+    StartSession { restart: true, ..ssid() }
 }
 
 /// A new file of the usual peer for the station; unstructured, with an identity of its own.

@@ -1,6 +1,6 @@
 //! A station under test, between a scripted peer and a partner that behaves.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -63,10 +63,15 @@ impl Scene {
 
     /// The station, which has keys and certificates, calls the peer at [`Scene::port`].
     pub fn prepared_calling(station: TestStation, terms: &str) -> Self {
+        Self::prepared_calling_with(station, terms, options())
+    }
+
+    /// The same, with options.
+    pub fn prepared_calling_with(station: TestStation, terms: &str, options: Options) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = port.local_addr().expect("bound");
         let peer = format!("code = \"{PEER}\"\naddress = \"{address}\"\n{terms}");
-        Self::start(station, &peer, options(), port)
+        Self::start(station, &peer, options, port)
     }
 
     /// The peer calls the station. Each has a key and the other's certificate.
@@ -135,14 +140,55 @@ impl Scene {
     /// Whatever the peer did: its sessions have ended, exactly `received` files of it are in the inbox and nothing
     /// else, the spool is empty, and the station serves the partner that behaves.
     pub fn assert_unharmed(&self, received: usize) {
+        self.assert_unharmed_while_waiting(received, 0);
+    }
+
+    /// The same, but so many files wait in the spool for the peer to go on with them: what came of each, and what
+    /// tells of it, and nothing else but what is kept of files that are still to be sent.
+    pub fn assert_unharmed_while_waiting(&self, received: usize, waiting: usize) {
         self.ends();
         let inbox = self.station.inbox("peer");
         assert_eq!(inbox.len(), received, "{inbox:?}");
         let folder = self.station.home().inbox(&"peer".parse().expect("a name"));
         let with_sidecars = fs::read_dir(folder).expect("the inbox is there").count();
         assert_eq!(with_sidecars, 2 * received, "a sidecar for each file, and no more");
-        assert_eq!(self.station.spool(), Vec::<String>::new());
+        let kept = self.station.spool();
+        let (mut parts, mut checkpoints) = (BTreeSet::new(), BTreeSet::new());
+        for name in &kept {
+            match name.rsplit_once('.') {
+                Some((transfer, _)) if transfer.starts_with('S') => {
+                    let (state, _) = self.state(transfer);
+                    assert!(["queued", "held"].contains(&&*state), "{transfer} is {state}: {kept:?}");
+                }
+                Some((stem, "part")) => drop(parts.insert(stem)),
+                Some((stem, "checkpoint-0" | "checkpoint-1")) => drop(checkpoints.insert(stem)),
+                _ => unreachable!("{name} is in the spool"),
+            }
+        }
+        assert_eq!(parts, checkpoints, "{kept:?}");
+        assert_eq!(parts.len(), waiting, "{kept:?}");
+        assert_eq!(self.interrupted().len(), waiting, "{:#?}", self.station.events.all());
         self.assert_serves();
+    }
+
+    /// Files that wait for the peer to go on with them, and the octets of each that are safe, as was told last.
+    pub fn interrupted(&self) -> BTreeMap<String, u64> {
+        let mut safe = BTreeMap::new();
+        for event in self.station.events.all() {
+            if let Event::Interrupted { transfer, safe_octets, .. } = event {
+                safe.insert(transfer.to_string(), safe_octets);
+            }
+        }
+        safe.retain(|transfer, _| self.state(transfer).0 == "receiving");
+        safe
+    }
+
+    /// The peer has left in the middle of the file that has this number here: so many octets of it are safe.
+    pub fn assert_waits(&self, transfer: &str, safe_octets: u64) {
+        self.ends();
+        assert_eq!(self.interrupted().get(transfer), Some(&safe_octets), "{:#?}", self.station.events.all());
+        let (_, detail) = self.state(transfer);
+        assert!(detail.starts_with("the session ended in the middle of the file: "), "{detail}");
     }
 
     /// The station takes a file of a partner that behaves, and sends the receipt.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use odile_station::{
@@ -43,9 +43,7 @@ impl Events {
             if let Some(event) = events.iter().find(|event| wanted(event)) {
                 return event.clone();
             }
-            let left = deadline.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "waited for {what}; events: {events:#?}");
-            events = self.inner.1.wait_timeout(events, left).expect("no test thread panics with the lock").0;
+            events = self.wait(events, deadline, what);
         }
     }
 
@@ -54,10 +52,24 @@ impl Events {
         let deadline = Instant::now() + PATIENCE;
         let mut events = self.inner.0.lock().expect("no test thread panics with the lock");
         while events.iter().filter(|event| wanted(event)).count() < count {
-            let left = deadline.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "waited for {count} of {what}; events: {events:#?}");
-            events = self.inner.1.wait_timeout(events, left).expect("no test thread panics with the lock").0;
+            events = self.wait(events, deadline, &format!("{count} of {what}"));
         }
+    }
+
+    fn wait<'a>(
+        &'a self,
+        events: MutexGuard<'a, Vec<Event>>,
+        deadline: Instant,
+        what: &str,
+    ) -> MutexGuard<'a, Vec<Event>> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            let told = events.clone();
+            // The station still has something to tell.
+            drop(events);
+            unreachable!("waited for {what}; events: {told:#?}");
+        }
+        self.inner.1.wait_timeout(events, left).expect("no test thread panics with the lock").0
     }
 
     fn push(&self, event: Event) {

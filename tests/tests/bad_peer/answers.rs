@@ -6,6 +6,7 @@ use odile_wire::command::{EndFileNegativeAnswer, NegativeEndResponse, StartFile,
 use odile_wire::{
     AnswerReason as Reason, Command, EndSessionReason, Mnemonic, NegativeEndReason, VariableText,
 };
+use rusqlite::Connection;
 
 fn sfna(reason: Reason, retry: bool) -> Command {
     let text = VariableText::truncated("because");
@@ -20,6 +21,16 @@ fn efna(reason: Reason) -> Command {
 fn offered(scene: &Scene) -> (String, Peer) {
     let transfer = scene.station.send("peer", &scene.station.write("file", b"hello"));
     (transfer, Peer::opened(&scene.port))
+}
+
+/// The wait for the next attempt is over; the station calls.
+fn called_when_due(scene: &Scene) -> Peer {
+    let catalog = Connection::open(scene.station.home().catalog()).expect("the catalog");
+    catalog.execute("UPDATE outbound SET not_before_ms = 0", []).expect("a file that waits");
+    let handle = scene.station.handle();
+    // Its outcome is in the events.
+    std::thread::spawn(move || handle.call("peer"));
+    Peer::opened(&scene.port)
 }
 
 /// The station has the turn, after it was refused something; it has nothing else to do.
@@ -42,12 +53,12 @@ fn deliver(mut peer: Peer) -> StartFile {
 
 #[test]
 fn a_refusal_that_allows_a_retry_keeps_the_file() {
-    let scene = Scene::calling("");
+    let scene = Scene::calling("[retry]\njitter_percent = 0\n");
     let (transfer, mut peer) = offered(&scene);
     let first = peer.expect_offer();
     peer.send(sfna(Reason::FILE_TOO_BIG, true));
     leave(peer);
-    scene.assert_told("SFNA 06, file size is too big: because; it is tried again in 60 s");
+    scene.assert_told("SFNA 06, file size is too big: because; it is tried again in 5.0 s");
     assert_eq!(scene.state(&transfer).0, "queued");
     scene.retry(&transfer);
     let second = deliver(Peer::opened(&scene.port));
@@ -114,11 +125,29 @@ fn a_refusal_after_the_last_octet_is_tried_three_times() {
             break;
         }
         scene.station.wait_state(&transfer, "queued");
-        scene.retry(&transfer);
-        peer = Peer::opened(&scene.port);
+        scene.ends();
+        peer = called_when_due(&scene);
     }
     scene.station.wait_state(&transfer, "refused");
     assert!(scene.state(&transfer).1.starts_with("EFNA 11, invalid byte count"));
+    scene.assert_unharmed(0);
+}
+
+#[test]
+fn a_refusal_after_the_last_octet_counts_from_the_start_once_the_operator_tries_again() {
+    let scene = Scene::calling("");
+    let (transfer, mut peer) = offered(&scene);
+    for _ in 1..=4 {
+        peer.take_file();
+        peer.send(efna(Reason::INVALID_BYTE_COUNT));
+        leave(peer);
+        scene.station.wait_state(&transfer, "queued");
+        scene.ends();
+        scene.retry(&transfer);
+        peer = Peer::opened(&scene.port);
+    }
+    deliver(peer);
+    scene.station.wait_state(&transfer, "delivered");
     scene.assert_unharmed(0);
 }
 

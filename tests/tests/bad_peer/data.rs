@@ -17,6 +17,7 @@ fn breaks(file: StartFile, payloads: &[&[u8]], reason: Reason, told: &str) {
     assert!(text.contains(told), "{text}");
     let end = scene.end();
     assert!(end.by_us && end.reason == reason, "{end:?}");
+    // What came with it may be wrong as well.
     scene.assert_told("not received: the session ended in the middle of the file");
     // The same file may come again, whole.
     let mut peer = Peer::open(scene.address);
@@ -39,7 +40,8 @@ fn data_beyond_the_credit_is_a_protocol_violation() {
     peer.send_raw(&four);
     let text = peer.expect_end(Reason::PROTOCOL_VIOLATION);
     assert!(text.contains("beyond the credit of 3"), "{text}");
-    scene.assert_unharmed(0);
+    scene.assert_waits("R1", 8);
+    scene.assert_unharmed_while_waiting(0, 1);
 }
 
 #[test]

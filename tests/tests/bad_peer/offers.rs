@@ -1,12 +1,14 @@
 //! Files that are not taken: names, stations, formats, services, duplicates, sizes.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use odile_station::Event;
-use odile_tests::peer::{Peer, code, sfid, ssid};
+use odile_station::SessionEnd;
+use odile_tests::peer::{Peer, code, sfid, ssid, subrecords};
 use odile_tests::scene::{Scene, tree};
 use odile_wire::command::{FileFormat, Security, StartFile, StartSession};
-use odile_wire::{AnswerReason as Reason, Command, DatasetName, Mnemonic};
+use odile_wire::{AnswerReason as Reason, Command, DatasetName, EndSessionReason, Mnemonic};
 
 /// Offers a file, which must be refused for this reason, and gives the retry flag.
 fn refused(peer: &mut Peer, file: &StartFile, reason: Reason) -> bool {
@@ -177,9 +179,27 @@ fn a_file_that_comes_in_two_sessions_at_once_is_taken_once() {
     let file = sfid("TWO-SESSIONS", 5);
     let (mut one, mut other) = (Peer::open(scene.address), Peer::open(scene.address));
     one.start(&file);
-    assert!(refused(&mut other, &file, Reason::UNSPECIFIED), "it may be tried again");
-    one.send_payload(&[0x85, b'h', b'e', b'l', b'l', b'o']);
-    assert_eq!(one.close(0, 5).mnemonic(), Mnemonic::Efpa);
+    // Slow, but alive: the other waits, and is refused.
+    let is_answered = AtomicBool::new(false);
+    let octets = std::thread::scope(|scope| {
+        let slow = scope.spawn(|| {
+            let mut sent = 0;
+            while !is_answered.load(Ordering::Relaxed) {
+                one.send_payload(&subrecords(b"x"));
+                sent += 1;
+                if sent % u64::from(ssid().credit) == 0 {
+                    one.expect(Mnemonic::Cdt);
+                }
+                std::thread::sleep(Duration::from_millis(500));
+            }
+            sent
+        });
+        let may_be_tried_again = refused(&mut other, &file, Reason::UNSPECIFIED);
+        is_answered.store(true, Ordering::Relaxed);
+        assert!(may_be_tried_again);
+        slow.join().expect("it is taken")
+    });
+    assert_eq!(one.close(0, octets).mnemonic(), Mnemonic::Efpa);
     assert!(!refused(&mut other, &file, Reason::DUPLICATE_FILE));
     one.finish();
     other.finish();
@@ -192,14 +212,25 @@ fn a_file_that_broke_off_in_another_session_may_come_again() {
     let file = sfid("SECOND-TRY", 5);
     let (mut one, mut other) = (Peer::open(scene.address), Peer::open(scene.address));
     one.start(&file);
-    assert!(refused(&mut other, &file, Reason::UNSPECIFIED));
     drop(one);
-    scene
-        .station
-        .events
-        .wait_for("the end of the first", |event| matches!(event, Event::ReceiveFailed { .. }));
+    // Whether the station has noticed that yet or not.
     other.send_file(&file, b"hello");
     other.finish();
+    scene.assert_unharmed(1);
+}
+
+#[test]
+fn a_file_is_taken_over_from_a_session_that_is_silent() {
+    let scene = Scene::new("");
+    let file = sfid("SILENT", 5);
+    let (mut one, mut other) = (Peer::open(scene.address), Peer::open(scene.address));
+    one.start(&file);
+    other.send_file(&file, b"hello");
+    other.finish();
+    one.expect_closed();
+    let ends = scene.ends();
+    let is_left = |end: &SessionEnd| end.by_us && end.reason == EndSessionReason::TIME_OUT;
+    assert_eq!(ends.iter().filter(|end| is_left(end)).count(), 1, "{ends:?}");
     scene.assert_unharmed(1);
 }
 
@@ -217,12 +248,15 @@ fn a_file_larger_than_the_disk_is_refused_before_it_comes() {
 
 #[test]
 fn a_restart_that_was_not_agreed_is_a_protocol_violation() {
-    let scene = Scene::new("");
-    let mut peer = Peer::connect(scene.address);
-    let answer = peer.greet(&StartSession { restart: true, ..ssid() });
-    assert!(!answer.restart);
-    peer.send(Command::StartFile(Box::new(StartFile { restart: 7, ..sfid("RESTART", 90_000) })));
-    peer.expect_end(odile_wire::EndSessionReason::PROTOCOL_VIOLATION);
-    assert!(scene.end().text.contains("restart position 7"));
-    scene.assert_unharmed(0);
+    // Either side can be the one that does not want it.
+    for (terms, restart) in [("", false), ("[session]\nrestart = false\n", true)] {
+        let scene = Scene::new(terms);
+        let mut peer = Peer::connect(scene.address);
+        let answer = peer.greet(&StartSession { restart, ..ssid() });
+        assert!(!answer.restart);
+        peer.send(Command::StartFile(Box::new(StartFile { restart: 7, ..sfid("RESTART", 90_000) })));
+        peer.expect_end(EndSessionReason::PROTOCOL_VIOLATION);
+        assert!(scene.end().text.contains("restart position 7"));
+        scene.assert_unharmed(0);
+    }
 }

@@ -18,8 +18,9 @@ struct Lock {
 }
 
 impl Faults for Lock {
-    fn before(&self, operation: Operation, _path: &Path) -> io::Result<()> {
+    fn before(&self, operation: Operation, path: &Path) -> io::Result<()> {
         if operation == Operation::SyncDirectory
+            && path.parent().is_some_and(|above| above.ends_with("inbox"))
             && let Some(catalog) = self.catalog.get()
         {
             let mut held = self.held.lock().expect("nobody panics with the lock");

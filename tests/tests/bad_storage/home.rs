@@ -1,12 +1,14 @@
 //! Homes that a station must not start in, each with a message that says what to do.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use odile_station::{Calls, Home, Listen, Station, StationError};
-use odile_tests::station::{TestStation, options};
+use odile_tests::station::{PATIENCE, TestStation, options};
 
 const PARTNER: &str = "code = \"O0013PARTNER\"\n";
 
@@ -123,11 +125,26 @@ fn a_home_that_cannot_be_written_to_is_told_as_such() {
 fn leftovers_in_the_spool_go_at_the_next_start_and_nothing_else_does() {
     let station = home();
     let spool = station.home().spool();
-    for name in ["1-1.part", "1-1.json", "note.txt"] {
+    for name in [
+        "1-1.part",
+        "1-1.json",
+        "1-1.checkpoint-0",
+        "2-2.checkpoint-1",
+        "S9.plan",
+        "S9.checkpoint-0",
+        "S10.checkpoint-1",
+        "note.txt",
+        "S9.plan.txt",
+    ] {
         fs::write(spool.join(name), b"x").unwrap();
     }
-    start(station.home()).unwrap();
-    assert_eq!(station.spool(), ["note.txt"]);
+    let _running = start(station.home()).unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    while station.spool().len() > 2 && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let left: BTreeSet<_> = station.spool().into_iter().collect();
+    assert_eq!(left, BTreeSet::from(["S9.plan.txt".to_owned(), "note.txt".to_owned()]));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use odile_wire::{Command, EndSessionReason as Reason, Mnemonic};
 use super::{ONLY_1_3, TLS, calling, finished};
 
 #[test]
-fn a_line_that_ends_without_a_word_of_tls_in_the_middle_of_a_file_leaves_nothing() {
+fn a_line_that_ends_without_a_word_of_tls_in_the_middle_of_a_file_is_a_cut() {
     let scene = Scene::secured(TLS);
     let file = sfid("CUT", 5000);
     for cut in [Cut::Half, Cut::Reset] {
@@ -28,8 +28,11 @@ fn a_line_that_ends_without_a_word_of_tls_in_the_middle_of_a_file_leaves_nothing
         }
         let end = scene.ends().pop().expect("a session");
         assert!(!end.by_us && end.reason != Reason::NORMAL, "{end:?}");
+        if matches!(cut, Cut::Half) {
+            scene.assert_waits("R1", 900);
+            scene.assert_unharmed_while_waiting(0, 1);
+        }
     }
-    scene.assert_told("not received: the session ended in the middle of the file");
     let mut peer = calling(&scene, TlsManners::stranger());
     peer.greet(&ssid());
     peer.send_file(&file, b"whole");
@@ -110,6 +113,10 @@ fn records_that_are_damaged_end_the_session_and_the_file() {
         let end = scene.ends().pop().expect("a session");
         assert!(end.text.contains("TLS failed"), "{end:?}");
     }
-    scene.assert_told("not received: the session ended in the middle of the file: TLS failed");
-    scene.assert_unharmed(0);
+    // What came before was not: TLS says so.
+    scene.assert_told("interrupted: the session ended in the middle of the file: TLS failed");
+    for transfer in ["R1", "R2", "R3", "R4"] {
+        scene.assert_waits(transfer, 900);
+    }
+    scene.assert_unharmed_while_waiting(0, 4);
 }
