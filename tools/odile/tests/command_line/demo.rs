@@ -18,6 +18,13 @@ fn the_demo_delivers_in_both_directions_and_leaves_nothing() {
         assert_eq!(delivery["services"], "signed, compressed, encrypted (suite 04)", "{report}");
         assert_eq!(delivery["octets"], 8 << 20);
     }
+    let troubles = |at: usize| -> Vec<&str> {
+        let troubles = deliveries[at]["troubles"].as_array().unwrap().iter();
+        troubles.map(|trouble| trouble["what"].as_str().unwrap()).collect()
+    };
+    assert_eq!(troubles(0), ["the line was cut", "station B was killed (SIGKILL) and started again"]);
+    assert_eq!(troubles(1), Vec::<&str>::new());
+    assert!(deliveries[0]["troubles"][0]["resumes"].as_str().unwrap().starts_with("from octet "), "{report}");
     // TMPDIR is the test's folder.
     assert_eq!(std::fs::read_dir(home.root().parent().unwrap()).unwrap().count(), 0);
 }
