@@ -111,8 +111,8 @@ enum State {
 /// What [`Hasher::midstate`] stores.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Midstate {
-    algorithm: HashAlgorithm,
-    state: Vec<u8>,
+    pub(crate) algorithm: HashAlgorithm,
+    pub(crate) state: Vec<u8>,
 }
 
 impl std::fmt::Debug for Midstate {

@@ -21,6 +21,8 @@ mod message;
 pub mod open;
 mod passphrase;
 mod queue;
+#[cfg(feature = "rehearsal")]
+pub mod rehearsal;
 pub mod seal;
 pub mod stored;
 mod suite;

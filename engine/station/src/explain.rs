@@ -37,7 +37,10 @@ fn departure(home: &Home, outbound: &Outbound) -> Option<String> {
         return Some("from the start: nothing was kept of the attempt before".to_owned());
     }
     let Some(newest) = found.usable.first() else {
-        return Some(format!("from the start of the source, but where the partner is{trouble}"));
+        return Some(match plan {
+            Some(_) => format!("from the start: no checkpoint tells how much was sent{trouble}"),
+            None => format!("from the start of the source, but where the partner is{trouble}"),
+        });
     };
     let StoredDepartures { departures, reach, .. } = &newest.body;
     let unit = RestartUnit::of(arrival::records(outbound.format, outbound.record_size), is_sealed);

@@ -17,7 +17,7 @@ pub const DEPARTURES_MAX: usize = 64;
 /// needs none.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Departures {
-    checkpoints: Vec<DepartureCheckpoint>,
+    pub(crate) checkpoints: Vec<DepartureCheckpoint>,
 }
 
 impl Departures {

@@ -20,6 +20,8 @@ mod naming;
 mod outgoing;
 mod packed;
 mod record_walk;
+#[cfg(feature = "rehearsal")]
+pub mod rehearsal;
 mod restart;
 mod staging;
 mod witness;

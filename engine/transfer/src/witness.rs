@@ -27,9 +27,9 @@ pub struct Witness {
 /// A [`Witness`] in stored form. Holds up to a block of the content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WitnessState {
-    hasher: Midstate,
-    walk: Option<RecordWalk>,
-    octets: u64,
+    pub(crate) hasher: Midstate,
+    pub(crate) walk: Option<RecordWalk>,
+    pub(crate) octets: u64,
 }
 
 impl Witness {

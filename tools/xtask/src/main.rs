@@ -3,8 +3,11 @@
 //! Only the standard library: it is built before anything else, on every machine that builds Odile.
 
 mod ci;
+mod crash;
 mod fuzz;
 mod packages;
+mod petabyte;
+mod sparse;
 
 use std::env;
 use std::path::PathBuf;
@@ -19,11 +22,26 @@ fn main() -> ExitCode {
             Ok(())
         }
         ["ci"] => ci::run_all(),
+        ["crash", "help" | "--help" | "-h"] => {
+            print!("{}", crash::HELP);
+            Ok(())
+        }
+        ["crash", flags @ ..] => crash::run(flags),
         ["fuzz"] => fuzz::run_all(fuzz::SECONDS_DEFAULT),
         ["fuzz", "--seconds", seconds] => match seconds.parse() {
             Ok(seconds) if seconds > 0 => fuzz::run_all(seconds),
             _ => Err(format!("--seconds {seconds}: a number of seconds from 1 on is expected")),
         },
+        ["petabyte", "help" | "--help" | "-h"] => {
+            print!("{}", petabyte::HELP);
+            Ok(())
+        }
+        ["petabyte", flags @ ..] => petabyte::run(flags),
+        ["sparse", "help" | "--help" | "-h"] => {
+            print!("{}", sparse::HELP);
+            Ok(())
+        }
+        ["sparse", flags @ ..] => sparse::run(flags),
         other => Err(format!("unknown command: {}\n\n{HELP}", other.join(" "))),
     };
     match result {
@@ -69,6 +87,9 @@ cargo xtask COMMAND
 
   ci                   everything that must pass before a change is taken: formatting, lints, build, tests,
                        documentation, and a smoke run of the benchmarks; stops at the first failure
+  crash [--rounds N]   kills stations in the middle of files until each is delivered; `crash --help` tells more
   fuzz [--seconds N]   runs every fuzz target for N seconds (60); installs cargo-fuzz if it is missing
+  petabyte             a file of 9.2 PB that goes on at 9.0 PB, to its last octet; `petabyte --help` tells more
+  sparse               a sparse file of 1 TB that is cut at 60 %, and what it costs; `sparse --help` tells more
   help                 this text
 ";

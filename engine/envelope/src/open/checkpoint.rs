@@ -23,13 +23,13 @@ const VERSION: u8 = 1;
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenCheckpoint {
     pub(super) declared: Option<Services>,
-    pub(super) input_position: u64,
-    pub(super) output_position: u64,
-    pub(super) layers: Vec<LayerState>,
+    pub(crate) input_position: u64,
+    pub(crate) output_position: u64,
+    pub(crate) layers: Vec<LayerState>,
     /// Octets between the layers.
     pub(super) pending: Vec<Vec<u8>>,
     pub(super) is_plain: bool,
-    pub(super) transmitted: Option<Midstate>,
+    pub(crate) transmitted: Option<Midstate>,
 }
 
 impl OpenCheckpoint {

@@ -18,7 +18,7 @@ const SKIPPED_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// An element that is handed out whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Slot {
+pub(crate) enum Slot {
     Version,
     ContentType,
     DigestAlgorithms,
@@ -33,7 +33,7 @@ pub(super) enum Slot {
 
 /// What a frame comes upon.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Item {
+pub(crate) enum Item {
     /// More input is needed.
     Starved,
     /// So many octets of the input are content. Take some, then tell [`Frame::took`].
@@ -48,7 +48,7 @@ pub(super) enum Item {
 
 /// The content types that have a script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Signed,
     Compressed,
     Enveloped,
@@ -128,16 +128,16 @@ const STRING: Op = Op::Content { primitive: ber::OCTET_STRING, constructed: ber:
 
 /// The reader of one frame. Its stored form is the whole of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Frame {
+pub(crate) struct Frame {
     kind: Option<Kind>,
     op: u8,
     /// Octets of this layer that were read.
-    position: u64,
+    pub(crate) position: u64,
     /// The header that is being gathered.
     head: Vec<u8>,
     /// A header that was read, but belongs to a later element.
     pending: Option<(u8, Option<u64>)>,
-    levels: Vec<Level>,
+    pub(crate) levels: Vec<Level>,
     /// Levels when the capture or content began.
     base: u8,
     mode: Mode,
@@ -148,11 +148,11 @@ pub(super) struct Frame {
 
 /// An element that is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Level {
+pub(crate) struct Level {
     /// Where it ends, if it has a definite length.
-    end: Option<u64>,
+    pub(crate) end: Option<u64>,
     /// Where the innermost element of definite length around here ends.
-    limit: u64,
+    pub(crate) limit: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -37,7 +37,7 @@ struct Boundary {
 
 /// An [`Inflater`] between two blocks, with the output that the next block may refer to.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct InflateState {
+pub(crate) struct InflateState {
     phase: Phase,
     adler: u32,
     left_over_bits: u8,

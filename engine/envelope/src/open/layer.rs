@@ -62,15 +62,15 @@ struct Enveloped {
 
 /// A [`Layer`] in stored form.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct LayerState {
-    frame: Frame,
+pub(crate) struct LayerState {
+    pub(crate) frame: Frame,
     kind: Kind,
-    work: WorkState,
+    pub(crate) work: WorkState,
     is_content_over: bool,
 }
 
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-enum WorkState {
+pub(crate) enum WorkState {
     Signed {
         hashes: Vec<Midstate>,
         content_type: Option<Vec<u8>>,

@@ -18,6 +18,10 @@ mod signer;
 mod sniff;
 
 pub use checkpoint::OpenCheckpoint;
+#[cfg(feature = "rehearsal")]
+pub(crate) use frame::Frame;
+#[cfg(feature = "rehearsal")]
+pub(crate) use layer::WorkState;
 pub use opener::{Declared, OpenFinish, OpenProgress, OpenTerms, Opener};
 pub(crate) use recipient::open_small;
 pub(crate) use signer::verify_small;

@@ -27,7 +27,7 @@ const P_SPECIFIED: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.1135
 
 /// The wrapped key that is for us. Holds no secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Wrapped {
+pub(crate) struct Wrapped {
     /// Fingerprint of our certificate.
     identity: [u8; 32],
     transport: KeyTransport,

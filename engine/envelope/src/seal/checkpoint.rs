@@ -15,29 +15,29 @@ const VERSION: u8 = 1;
 /// A position between two chunks (without compression: anywhere), and all that is needed to go on from it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SealCheckpoint {
-    pub(super) front: FrontCheckpoint,
-    pub(super) back: BackCheckpoint,
+    pub(crate) front: FrontCheckpoint,
+    pub(crate) back: BackCheckpoint,
 }
 
 /// The half of a checkpoint that belongs to [`super::SealFront`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FrontCheckpoint {
     pub(super) plan: [u8; 8],
-    pub(super) sign: SignState,
+    pub(crate) sign: SignState,
 }
 
 /// The half of a checkpoint that belongs to [`super::SealBack`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackCheckpoint {
     pub(super) plan: [u8; 8],
-    pub(super) pack: Option<PackState>,
-    pub(super) encrypt: Option<EncryptState>,
-    pub(super) transmitted: Midstate,
-    pub(super) position: u64,
+    pub(crate) pack: Option<PackState>,
+    pub(crate) encrypt: Option<EncryptState>,
+    pub(crate) transmitted: Midstate,
+    pub(crate) position: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct SignState {
+pub(crate) struct SignState {
     pub source_at: u64,
     pub segment_left: u64,
     pub hash: Option<Midstate>,
@@ -46,7 +46,7 @@ pub(super) struct SignState {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct PackState {
+pub(crate) struct PackState {
     pub adler: u32,
     pub is_started: bool,
     pub queue: Vec<u8>,
@@ -54,7 +54,7 @@ pub(super) struct PackState {
 }
 
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct EncryptState {
+pub(crate) struct EncryptState {
     pub chain: Vec<u8>,
     pub carry: Vec<u8>,
     pub queue: Vec<u8>,

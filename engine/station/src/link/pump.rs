@@ -197,7 +197,10 @@ impl Prepared {
         self.kept.notes.extend(found.refused);
         if let Some(newest) = found.usable.into_iter().next() {
             self.kept.stored = newest.body;
-        } else if is_nothing_there && matches!(self.form, Form::Plain { .. }) {
+        } else if matches!(self.form, Form::Sealed { .. }) {
+            // Perhaps nothing was sent with this plan yet: what the partner has may be of the one before.
+            return;
+        } else if is_nothing_there {
             // Nothing may have been sent, or it was refused after it was.
             self.kept.is_fresh = true;
             return;

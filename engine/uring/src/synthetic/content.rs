@@ -11,6 +11,11 @@ pub enum Pattern {
     Random,
     /// Lines like those of a STEP file (ISO 10303-21), of which deflate leaves about a third.
     Text,
+    /// The first 16 MiB of [`Pattern::Text`], again and again: who is moved by as much sees the same. For rehearsals
+    /// that jump to a place that nobody waits for.
+    Periodic,
+    /// Nothing but zeros, as in the holes of a sparse file. There is one such content: its seed is 0.
+    Zeros,
 }
 
 /// Endless content. Position 0 follows the last one, `u64::MAX`.
@@ -29,22 +34,30 @@ impl Pattern {
         match self {
             Self::Random => "random",
             Self::Text => "text",
+            Self::Periodic => "periodic",
+            Self::Zeros => "zeros",
         }
     }
 
     pub(super) fn named(name: &str) -> Option<Self> {
-        [Self::Random, Self::Text].into_iter().find(|pattern| pattern.name() == name)
+        let all = [Self::Random, Self::Text, Self::Periodic, Self::Zeros];
+        all.into_iter().find(|pattern| pattern.name() == name)
     }
 
     pub(super) fn number(self) -> u64 {
         match self {
             Self::Random => 0,
             Self::Text => 1,
+            Self::Periodic => 2,
+            Self::Zeros => 3,
         }
     }
 }
 
 impl SyntheticContent {
+    /// Octets after which [`Pattern::Periodic`] begins again.
+    pub const PERIOD_BYTES: u64 = 16 * 1024 * 1024;
+
     /// Fills `out` with the content from `position` on.
     pub fn fill(&self, position: u64, out: &mut [u8]) {
         let seed = self.seed;
@@ -52,6 +65,8 @@ impl SyntheticContent {
         match self.pattern {
             Pattern::Random => fill_cells(position, out, |index| random_cell(seed, index)),
             Pattern::Text => fill_cells(position, out, |index| text::cell(seed, index)),
+            Pattern::Periodic => fill_cells(position, out, |index| text::cell(seed, index % PERIOD_CELLS)),
+            Pattern::Zeros => out.fill(0),
         }
     }
 
@@ -126,6 +141,9 @@ pub(super) fn random_word(seed: u64, index: u64) -> u64 {
 pub(super) const CELL_BYTES: usize = 64;
 /// How many there are before position 0 comes again.
 pub(super) const CELLS: u64 = u64::MAX / CELL_BYTES as u64 + 1;
+const PERIOD_CELLS: u64 = SyntheticContent::PERIOD_BYTES / CELL_BYTES as u64;
+/// It goes on evenly where position 0 comes again.
+const _: () = assert!(CELLS.is_multiple_of(PERIOD_CELLS));
 const WORDS_IN_CELL: u64 = CELL_BYTES as u64 / 8;
 /// Stays in the first-level cache.
 const CHECKED_BYTES: usize = 4096;
@@ -134,10 +152,18 @@ const CHECKED_BYTES: usize = 4096;
 mod tests {
     use super::*;
 
-    const BOTH: [Pattern; 2] = [Pattern::Random, Pattern::Text];
+    const ALL: [Pattern; 4] = [Pattern::Random, Pattern::Text, Pattern::Periodic, Pattern::Zeros];
     /// The beginning, odd places, beyond what OFTP2 can express, the last octets, and around the end.
-    const PLACES: [u64; 7] =
-        [0, 61, u32::MAX as u64 - 5, 9_200_000_000_000_001, 1 << 63, u64::MAX - 599, u64::MAX - 299];
+    const PLACES: [u64; 8] = [
+        0,
+        61,
+        SyntheticContent::PERIOD_BYTES - 300,
+        u32::MAX as u64 - 5,
+        9_200_000_000_000_001,
+        1 << 63,
+        u64::MAX - 599,
+        u64::MAX - 299,
+    ];
 
     /// The octet at a position, by the definition and one at a time.
     fn octet(content: SyntheticContent, position: u64) -> u8 {
@@ -146,6 +172,10 @@ mod tests {
             Pattern::Text => {
                 text::tests::line(content.seed, position / 64).as_bytes()[(position % 64) as usize]
             }
+            Pattern::Periodic => {
+                octet(SyntheticContent { pattern: Pattern::Text, ..content }, position % (16 << 20))
+            }
+            Pattern::Zeros => 0,
         }
     }
 
@@ -167,7 +197,7 @@ mod tests {
 
     #[test]
     fn any_slicing_gives_the_same_octets() {
-        for (pattern, place) in BOTH.into_iter().flat_map(|pattern| PLACES.map(|place| (pattern, place))) {
+        for (pattern, place) in ALL.into_iter().flat_map(|pattern| PLACES.map(|place| (pattern, place))) {
             let content = SyntheticContent { pattern, seed: place ^ 7 };
             let expected: Vec<u8> =
                 (0..600).map(|offset| octet(content, place.wrapping_add(offset))).collect();
@@ -185,7 +215,7 @@ mod tests {
     fn the_first_wrong_octet_is_found_wherever_it_is() {
         const LENGTH: usize = 2 * CHECKED_BYTES + 100;
         let places = PLACES.into_iter().chain([u64::MAX - LENGTH as u64 + 1]);
-        for (place, pattern) in places.flat_map(|place| BOTH.map(|pattern| (place, pattern))) {
+        for (place, pattern) in places.flat_map(|place| ALL.map(|pattern| (place, pattern))) {
             let content = SyntheticContent { pattern, seed: 3 };
             let mut octets = vec![0; LENGTH];
             content.fill(place, &mut octets);
@@ -201,8 +231,10 @@ mod tests {
                 octets[LENGTH - 1] ^= 0x01;
                 octets[wrong] ^= 0x10;
             }
-            assert!(content.check(place.wrapping_add(1), &octets).is_err());
-            assert!(SyntheticContent { seed: 4, ..content }.check(place, &octets).is_err());
+            let is_everywhere_alike = pattern == Pattern::Zeros;
+            assert_eq!(content.check(place.wrapping_add(1), &octets).is_ok(), is_everywhere_alike);
+            let other = SyntheticContent { seed: 4, ..content };
+            assert_eq!(other.check(place, &octets).is_ok(), is_everywhere_alike);
         }
     }
 
@@ -217,6 +249,24 @@ mod tests {
             let (random, text) = (left(Pattern::Random), left(Pattern::Text));
             assert!(random > 0.99, "{random} at {place}");
             assert!((0.25..0.5).contains(&text), "{text} at {place}");
+        }
+    }
+
+    #[test]
+    fn only_periodic_content_is_the_same_a_period_farther_and_no_other_step() {
+        for place in [0, 61, 9_200_000_000_000_001] {
+            let mut octets = vec![0; 300];
+            for (pattern, is_same) in [(Pattern::Periodic, true), (Pattern::Text, false)] {
+                let content = SyntheticContent { pattern, seed: 7 };
+                content.fill(place, &mut octets);
+                for periods in [1, 3, 548_000_000] {
+                    let farther = place + periods * SyntheticContent::PERIOD_BYTES;
+                    assert_eq!(content.check(farther, &octets).is_ok(), is_same, "{pattern:?} {periods}");
+                }
+                for step in [64, 1024, 1 << 20, 8 << 20, 24 << 20] {
+                    assert!(content.check(place + step, &octets).is_err(), "{pattern:?} {step}");
+                }
+            }
         }
     }
 

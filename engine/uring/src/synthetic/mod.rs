@@ -18,8 +18,8 @@ use std::str::FromStr;
 pub use content::{Pattern, SyntheticContent};
 pub use source::SyntheticSource;
 
-/// A synthetic file. Its text form, `synthetic:PATTERN:SEED:OCTETS`, has `random` or `text` for the pattern, and
-/// decimal numbers without sign or leading zeros.
+/// A synthetic file. Its text form, `synthetic:PATTERN:SEED:OCTETS`, has `random`, `text`, `periodic` or `zeros` for the
+/// pattern, and decimal numbers without sign or leading zeros. The seed of `zeros` is 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SyntheticFile {
     /// What it consists of.
@@ -31,7 +31,8 @@ pub struct SyntheticFile {
 /// A text that is not the name of a synthetic file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{text}: {what}; write synthetic:random:SEED:OCTETS or synthetic:text:SEED:OCTETS, with numbers from 0 to {}",
+    "{text}: {what}; write synthetic:random:SEED:OCTETS, or text or periodic instead of random, or \
+     synthetic:zeros:0:OCTETS, with numbers from 0 to {}",
     u64::MAX
 )]
 pub struct SyntheticFileError {
@@ -56,8 +57,11 @@ impl FromStr for SyntheticFile {
         let parts = text.strip_prefix(SCHEME).ok_or_else(|| wrong("it does not begin with synthetic:"))?;
         let mut parts = parts.split(':');
         let pattern = parts.next().and_then(Pattern::named);
-        let pattern = pattern.ok_or_else(|| wrong("its pattern is neither random nor text"))?;
+        let pattern = pattern.ok_or_else(|| wrong("its pattern is none of random, text, periodic, zeros"))?;
         let seed = parts.next().and_then(number).ok_or_else(|| wrong("its seed is not such a number"))?;
+        if pattern == Pattern::Zeros && seed != 0 {
+            return Err(wrong("its seed is not 0, and zeros are all alike"));
+        }
         let octets = parts.next().and_then(number);
         let octets = octets.ok_or_else(|| wrong("its count of octets is not such a number"))?;
         match parts.next() {
@@ -90,6 +94,8 @@ mod tests {
         for (text, pattern, seed, octets) in [
             ("synthetic:random:0:0", Pattern::Random, 0, 0),
             ("synthetic:text:7:9300000000000000", Pattern::Text, 7, 9_300_000_000_000_000),
+            ("synthetic:periodic:7:1", Pattern::Periodic, 7, 1),
+            ("synthetic:zeros:0:1000000000000", Pattern::Zeros, 0, 1_000_000_000_000),
             (
                 "synthetic:random:18446744073709551615:18446744073709551615",
                 Pattern::Random,
@@ -110,7 +116,8 @@ mod tests {
             ("Synthetic:random:1:1", "does not begin"),
             ("synthetic:", "pattern"),
             ("synthetic:Random:1:1", "pattern"),
-            ("synthetic:zeros:1:1", "pattern"),
+            ("synthetic:zero:0:1", "pattern"),
+            ("synthetic:zeros:1:1", "seed"),
             ("synthetic:random", "seed"),
             ("synthetic:random::1", "seed"),
             ("synthetic:random:+1:1", "seed"),
