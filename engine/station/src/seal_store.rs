@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use odile_catalog::Outbound;
+use odile_envelope::deflate::COMPRESSOR;
 use odile_envelope::seal::ContentKey;
 use odile_envelope::{
     CheckpointError, Declared, Identity, Misuse, OpenFinish, OpenTerms, Opener, SealOptions, SealPlan,
@@ -83,6 +84,8 @@ pub(crate) fn slots(home: &Home, outbound: &Outbound, plan: Option<&[u8]>) -> Sl
     let services = outbound.services;
     let subject = Subject::of(&[
         b"departure",
+        // Another compressor packs the same content otherwise.
+        COMPRESSOR.as_bytes(),
         &outbound.id.to_be_bytes(),
         outbound.partner.as_bytes(),
         outbound.file.to_string().as_bytes(),
@@ -140,8 +143,10 @@ pub(crate) async fn write_plan(home: &Home, outbound: i64, octets: Vec<u8>) -> R
 pub(crate) async fn destroy(home: &Home, outbound: i64) -> Result<(), StationError> {
     let plan = plan_path(home, outbound);
     crate::slots::remove_foreign(&plan).await?;
-    odile_uring::destroy(&plan).await?;
-    Ok(crate::slots::remove(&home.spool(), &stem(outbound)).await?)
+    // What can go, goes: an error is told behind.
+    let destroyed = odile_uring::destroy(&plan).await;
+    let removed = crate::slots::remove(&home.spool(), &stem(outbound)).await;
+    Ok(destroyed.and(removed)?)
 }
 
 fn plan_path(home: &Home, outbound: i64) -> PathBuf {

@@ -101,6 +101,15 @@ impl Slots {
         (self.sequence, self.next) = (newest.sequence, 1 - newest.slot);
     }
 
+    /// What was read may not have been synced: somebody is about to rely on it.
+    pub(crate) async fn make_durable<T>(&self, numbered: &Numbered<T>) -> Result<(), Error> {
+        if let Some(path) = self.paths.get(numbered.slot) {
+            odile_uring::File::open(path).await?.sync_data().await?;
+            odile_uring::sync_directory(&self.folder).await?;
+        }
+        Ok(())
+    }
+
     /// Forgets all but one, durably: what is written from now on must not be taken for what others tell of.
     pub(crate) async fn keep_only<T>(&mut self, kept: Option<&Numbered<T>>) -> Result<(), Error> {
         let mut is_changed = false;

@@ -78,11 +78,15 @@ struct State {
 
 impl PartFile {
     /// Creates the file, or opens what is there of it, and starts its writer, which circulates `blocks`.
-    pub(crate) async fn open(plan: PartPlan, blocks: Vec<Block>) -> Result<Self, Error> {
+    pub(crate) async fn open(plan: PartPlan, blocks: Vec<Block>) -> Result<Self, StationError> {
         let file = match &plan.goal {
             Goal::File(path) if plan.start == 0 => Some(File::create(path).await?),
             Goal::File(path) => {
                 let file = File::open(path).await?;
+                if file.length()? < plan.start {
+                    let source = std::io::Error::other("it is shorter than its checkpoint says");
+                    return Err(StationError::io("go on with", path)(source));
+                }
                 file.set_len(plan.start)?;
                 Some(file)
             }
@@ -283,7 +287,7 @@ impl Writer {
 
     async fn synced(&mut self) -> Result<(), Error> {
         match self.syncing.take() {
-            Some(task) => task.await.unwrap_or(Ok(())),
+            Some(task) => outcome_of(task).await,
             None => Ok(()),
         }
     }
@@ -306,8 +310,15 @@ impl Writer {
         let Some(checkpoint) = self.wanted.take() else { return };
         self.skipped = 0;
         let file = self.file.clone();
+        // An error of writing back is told to one sync only: that one counts here too.
+        let before = self.syncing.take();
         let part = self.identity.map(|identity| (identity.inode, identity.device));
         self.writing = Some(odile_uring::spawn(async move {
+            if let Some(before) = before
+                && let Err(error) = outcome_of(before).await
+            {
+                return (slots, Written::Data(error));
+            }
             if let Some(file) = file
                 && let Err(error) = file.sync_data().await
             {
@@ -357,6 +368,14 @@ impl Writer {
     }
 }
 
+async fn outcome_of(task: JoinHandle<Result<(), Error>>) -> Result<(), Error> {
+    match task.await {
+        Ok(outcome) => outcome,
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    }
+}
+
+/// So many checkpoints may make way for newer ones before writing waits for the disk.
 const SKIPPED_MAX: u32 = 2;
 /// Below this a reservation costs more than it gains.
 const RESERVE_FROM_BYTES: u64 = 1 << 20;

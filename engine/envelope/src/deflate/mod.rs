@@ -11,6 +11,9 @@ mod chunk;
 mod skim;
 pub(crate) mod zlib;
 
+/// What packs a chunk: another one packs the same content into other octets, so that a stream cannot go on with it.
+pub const COMPRESSOR: &str = "libdeflate 1.26.1";
+
 pub use chunk::{Chunk, ChunkCompressor, CompressionLevel, compress_chunk};
 
 /// The two octets in front of a zlib stream: window of 32 KiB, and the level as RFC 1950 §2.2 classifies it.
@@ -27,4 +30,15 @@ pub(crate) fn zlib_header(level: CompressionLevel) -> [u8; 2] {
 pub(crate) fn zlib_trailer(adler: u32) -> [u8; 6] {
     let [a, b, c, d] = adler.to_be_bytes();
     [0x03, 0x00, a, b, c, d]
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_compressor_is_the_one_that_is_linked() {
+        let lock = include_str!("../../../../Cargo.lock");
+        let version = super::COMPRESSOR.strip_prefix("libdeflate ").unwrap();
+        let locked = format!("name = \"libdeflate-sys\"\nversion = \"{version}\"");
+        assert!(lock.contains(&locked), "{locked}: whoever changes the compressor says so in COMPRESSOR");
+    }
 }

@@ -181,6 +181,17 @@ impl SealPlan {
         self.terms.services.sign && self.terms.signer == signer.der()
     }
 
+    /// Whether the content key is wrapped for the holder of this certificate. False if nothing is encrypted.
+    pub fn is_for(&self, recipient: &Certificate) -> bool {
+        use der::Decode;
+        match RecipientInfo::from_der(&self.terms.recipient) {
+            Ok(RecipientInfo::Ktri(info)) => {
+                info.rid == RecipientIdentifier::IssuerAndSerialNumber(recipient.issuer_and_serial())
+            }
+            _ => false,
+        }
+    }
+
     /// The secret part, for storage of its own. None without encryption.
     pub fn content_key(&self) -> Option<&ContentKey> {
         self.key.as_ref()

@@ -366,6 +366,8 @@ fn fits(found: &SealPlan, plan: &PumpPlan, layers: Services) -> bool {
     found.services() == layers
         && suite.is_none_or(|suite| suite == found.suite())
         && found.source_bytes() == plan.outbound.source_identity.size
+        // A certificate that was exchanged meanwhile may have been so because its key is lost.
+        && plan.recipient.as_ref().is_none_or(|recipient| found.is_for(recipient))
 }
 
 /// The key that the plan is to be signed with: not always the one that new files are signed with now.

@@ -240,7 +240,10 @@ impl Link {
         let remains = looking.map_err(|error| error.to_string())?;
         // What is sealed was given no records.
         let unit = RestartUnit::of(records, false);
-        let newest = remains.newest().filter(|_| is_same && file.restart > 0);
+        // Who is answered 0 begins anew, and may seal anew: nothing of before fits to that.
+        let newest = remains.newest().filter(|stored| {
+            is_same && file.restart > 0 && stored.body.checkpoint.restart_position(unit) > 0
+        });
         let Some((stored, checkpoint)) = newest.map(|stored| (stored, stored.body.checkpoint.clone())) else {
             self.tell_why_again(&known, file, &remains, is_same);
             return self.begin_again(file).await;
@@ -248,6 +251,7 @@ impl Link {
         // Behind what the partner can go on from: it sends again what is here, and that is dropped.
         let position = checkpoint.restart_position(unit).min(file.restart);
         let mut slots = arrival::slots(&self.shared.home, &known);
+        slots.make_durable(stored).await.map_err(|error| error.to_string())?;
         slots.keep_only(Some(stored)).await.map_err(|error| error.to_string())?;
         let new = self.new_inbound(file);
         let received = checkpoint.place.received;
@@ -286,7 +290,10 @@ impl Link {
             }
             None => Incoming::new(records, limit),
         };
-        let output_bytes_max = room_octets.saturating_add(place.map_or(0, |place| place.stored));
+        // What is here of it takes no more room, but counts against what was agreed.
+        let agreed = self.partner.as_ref().and_then(|partner| partner.receive.octets_max);
+        let room_octets = room_octets.saturating_add(place.map_or(0, |place| place.stored));
+        let output_bytes_max = room_octets.min(agreed.unwrap_or(u64::MAX));
         let state = start.checkpoint.as_ref().map(|checkpoint| &checkpoint.state);
         let work = self.work(&start.inbound, records, output_bytes_max, state);
         Ok(Taken { incoming, work: work.map_err(|error| error.to_string())? })
@@ -657,10 +664,11 @@ impl Link {
 
     /// Removes what there is of a file, and notes why. The partner may send it again.
     async fn give_up(&mut self, inbound: &Inbound, text: &str) {
-        self.remove_part(inbound).await;
         let (id, detail) = (inbound.id, text.to_owned());
+        // First: without its `.part`, a file that is about to land would be taken for one that has.
         let noted =
             self.shared.ledger.run(move |catalog| catalog.failed_inbound(id, &detail, now_ms())).await;
+        self.remove_part(inbound).await;
         let transfer = TransferRef::Inbound(id);
         self.shared.tell(Event::ReceiveFailed { transfer, text: text.to_owned() });
         if let Err(error) = noted {
@@ -726,6 +734,9 @@ impl Receiving {
 
     /// Marks a plain file as one that can be taken up again here, if it can.
     async fn mark(&mut self) {
+        if self.is_too_long() {
+            return;
+        }
         if let Some(pace) = &mut self.marks
             && let Some(place) = self.incoming.place()
         {

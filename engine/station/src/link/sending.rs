@@ -63,6 +63,8 @@ enum Halt {
     Final(String),
     /// It may pass.
     Passing(String),
+    /// It cannot go on where it was: it may from its start.
+    NotThere(String),
 }
 
 impl Halt {
@@ -73,6 +75,7 @@ impl Halt {
     fn of_pump(error: PumpError) -> Self {
         match error {
             PumpError::Staging(StagingError::Compress(_)) => Self::Passing(error.to_string()),
+            PumpError::Resume(_) => Self::NotThere(error.to_string()),
             _ => Self::Final(error.to_string()),
         }
     }
@@ -106,6 +109,7 @@ impl Link {
                 return match halt {
                     Halt::Passing(text) => self.put_back(&outbound, text, RETRY_WITHOUT_KEYS).await,
                     Halt::Final(text) => self.fail(&outbound, text).await,
+                    Halt::NotThere(text) => self.start_again(&outbound, outbound.fruitless, text).await,
                     Halt::Cancelled => {}
                 };
             }
@@ -467,11 +471,9 @@ impl Link {
         );
         let failed = sending.fruitless.saturating_add(1);
         // What was put together from two attempts is tried once in one.
-        if sending.was_resumed || (may_pass && failed < ATTEMPTS_AFTER_EFNA) {
+        if failed < ATTEMPTS_AFTER_EFNA && (sending.was_resumed || may_pass) {
             // The peer has nothing of it any more.
-            self.forget(&sending.outbound).await;
-            let change = OutboundChange::default().fruitless(failed).position_bytes(0);
-            return self.queue_again(&sending.outbound, text, RETRY_AFTER_REFUSAL, change).await;
+            return self.start_again(&sending.outbound, sending.fruitless, text).await;
         }
         self.refuse_for_good(&sending.outbound, text).await;
     }
@@ -504,7 +506,15 @@ impl Link {
                 transfer: TransferRef::Outbound(outbound.id),
                 text: format!("{text}; it is tried again in {:.1} s", after.as_secs_f64()),
             });
+        } else if self.is_settled(outbound.id).await {
+            // Its receipt has come in another session: what was kept since goes, too.
+            self.forget(outbound).await;
         }
+    }
+
+    async fn is_settled(&self, id: i64) -> bool {
+        let found = self.shared.ledger.run(move |catalog| catalog.outbound(id)).await;
+        matches!(found, Ok(Some(outbound)) if outbound.state.is_final())
     }
 
     /// A file that was cut off waits for its next attempt: longer with each one that moved nothing, and held after as
@@ -535,6 +545,13 @@ impl Link {
         entropy::fill(&mut dice);
         let after = retry.delay(fruitless, u64::from_be_bytes(dice));
         self.queue_again(&outbound, text, after, change).await;
+    }
+
+    /// A file that waits for an attempt from its start.
+    async fn start_again(&mut self, outbound: &Outbound, fruitless: u32, text: String) {
+        self.forget(outbound).await;
+        let change = OutboundChange::default().fruitless(fruitless.saturating_add(1)).position_bytes(0);
+        self.queue_again(outbound, text, RETRY_AFTER_REFUSAL, change).await;
     }
 
     /// The last checkpoint of an attempt, at its very end. Gives the octets of the transmitted file that were sent, if
@@ -584,11 +601,15 @@ impl Link {
 
     /// Gives up a file in the middle, and with it the session: OFTP knows no other way.
     async fn abandon(&mut self, halt: Halt) {
-        if let Some(sending) = self.sending.take() {
+        if let Some(mut sending) = self.sending.take() {
+            if !matches!(halt, Halt::Passing(_)) {
+                sending.settle().await;
+            }
             match halt {
                 Halt::Cancelled => self.cancelled(&sending.outbound).await,
                 Halt::Final(text) => self.fail(&sending.outbound, text).await,
                 Halt::Passing(text) => self.try_again(sending, text).await,
+                Halt::NotThere(text) => self.start_again(&sending.outbound, sending.fruitless, text).await,
             }
         }
         if self.shared.is_stopping() {
@@ -628,8 +649,9 @@ impl Link {
 
     /// The session is over: what was under way goes back into the queue.
     pub(super) async fn drop_transfers(&mut self, end: &SessionEnd) {
-        if let Some(sending) = self.sending.take() {
+        if let Some(mut sending) = self.sending.take() {
             if self.shared.take_cancelled(sending.outbound.id) {
+                sending.settle().await;
                 self.cancelled(&sending.outbound).await;
             } else {
                 let text = format!("the session ended (ESID {}) {}", end.reason, end.text);
@@ -656,6 +678,16 @@ impl Link {
                 self.on_trouble(error.to_string());
                 false
             }
+        }
+    }
+}
+
+impl Sending {
+    /// Nothing of it is being written any more.
+    async fn settle(&mut self) {
+        if let Stage::Flowing(flow) = &mut self.stage {
+            // Whatever came of it, it is forgotten.
+            let _ = flow.keeping.settle().await;
         }
     }
 }

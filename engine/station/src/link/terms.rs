@@ -185,7 +185,7 @@ impl Link {
         // What is here of it needs no more room.
         let stored = self.stored_of(file).await;
         if announced.saturating_sub(stored) <= space.available {
-            return Ok(octets_max.min(space.available.saturating_add(stored)));
+            return Ok(octets_max.min(space.available));
         }
         self.shared.tell(Event::Trouble {
             text: format!(
