@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use jiff::Zoned;
 use odile_catalog::{AfterDelivery, NewOutbound, SourceIdentity};
+use odile_envelope::Services;
 use odile_partner::{FileServices, Partner, Purpose, ServiceWish};
 use odile_transfer::{blocks_of, checked_dataset_name, dataset_name_from};
 use odile_uring::{Source, SyntheticFile};
@@ -89,6 +90,14 @@ impl SendRequest {
         let original_name = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let (format, record_size) = self.records(identity.size).map_err(cannot)?;
         let services = partner.send.decide(&self.services).map_err(cannot)?;
+        let most = FILE_SIZE_BLOCKS_MAX - ENVELOPE_BLOCKS_MAX;
+        if services.services != Services::NONE && blocks_of(identity.size) > most {
+            return Err(cannot(format!(
+                "{} has {} octets: in an envelope, which is longer, no more than {most} blocks of 1024 octets can be sent",
+                self.path.display(),
+                identity.size
+            )));
+        }
         has_keys(services, partner, configuration, keyring)
             .map_err(|text| cannot(format!("{}: {text}", partner.name)))?;
         Ok(NewOutbound {
@@ -206,6 +215,10 @@ fn stamps_now() -> (DateStamp, TimeStamp) {
         _ => unreachable!("the fallbacks are digits"),
     }
 }
+
+/// More than an envelope can add to the largest file: headers of segments and chunks, 5 octets for each 64 KiB of what
+/// does not compress.
+const ENVELOPE_BLOCKS_MAX: u64 = FILE_SIZE_BLOCKS_MAX / 1000;
 
 /// SFIDLRECL has five digits.
 const RECORD_SIZE_MAX: u32 = 99_999;

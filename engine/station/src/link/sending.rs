@@ -739,7 +739,7 @@ const SENDING_BLOCKS: usize = 2;
 /// A person must do something about it first.
 const RETRY_WITHOUT_KEYS: Duration = Duration::from_secs(300);
 const RETRY_AFTER_REFUSAL: Duration = Duration::from_secs(60);
-const ATTEMPTS_AFTER_EFNA: u32 = 5;
+const ATTEMPTS_AFTER_EFNA: u32 = 3;
 /// SFIDREST has 17 digits, and 9 before level 5 (RFC 2204 §5.3.3).
 const RESTART_MAX: u64 = 99_999_999_999_999_999;
 const RESTART_MAX_BEFORE_LEVEL_5: u64 = 999_999_999;

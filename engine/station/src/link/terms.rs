@@ -174,7 +174,7 @@ impl Link {
         if announced.saturating_sub(1024) > octets_max {
             return no(AnswerReason::FILE_TOO_BIG, "the file is larger than agreed");
         }
-        if self.shared.options.target == Target::Discard {
+        if self.shared.options.target != Target::Inbox {
             return Ok(octets_max);
         }
         // If it cannot be looked up, the write will tell.
