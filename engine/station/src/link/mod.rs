@@ -18,6 +18,7 @@ mod reader;
 mod receiving;
 mod sending;
 mod speaking;
+mod taking_up;
 mod terms;
 mod watchdog;
 
