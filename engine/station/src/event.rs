@@ -4,10 +4,13 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use odile_catalog::TransferRef;
 use odile_partner::Transport;
 use odile_wire::EndSessionReason;
+
+use crate::measure::Measured;
 
 /// Where events go. Called from shards: it must not wait.
 pub type EventSink = Arc<dyn Fn(&Event) + Send + Sync>;
@@ -56,6 +59,8 @@ pub enum Event {
         level: u8,
         buffer_size: u32,
         credit: u16,
+        /// Of the side that called: from its SSID to the answer.
+        round_trip: Option<Duration>,
     },
     SessionRefused {
         session: u64,
@@ -83,6 +88,10 @@ pub enum Event {
     FileSent {
         transfer: TransferRef,
         octets: u64,
+    },
+    Measured {
+        transfer: TransferRef,
+        measured: Box<Measured>,
     },
     FileRefused {
         transfer: TransferRef,
@@ -194,7 +203,7 @@ impl fmt::Display for Event {
             Self::Secured { session, tls } => write!(f, "session {session}: secured by {tls}"),
             Self::HandshakeFailed { peer, text } => write!(f, "no TLS with {peer}: {text}"),
             Self::CallFailed { partner, text } => write!(f, "{partner} cannot be called: {text}"),
-            Self::SessionOpened { session, partner, level, buffer_size, credit } => write!(
+            Self::SessionOpened { session, partner, level, buffer_size, credit, .. } => write!(
                 f,
                 "session {session} with {partner}: level {level}, buffers of {buffer_size} octets, credit {credit}"
             ),
@@ -219,6 +228,7 @@ impl fmt::Display for Event {
             Self::FileSent { transfer, octets } => {
                 write!(f, "{transfer} sent, {octets} octets; receipt awaited")
             }
+            Self::Measured { transfer, measured } => write!(f, "{transfer} {measured}"),
             Self::FileRefused { transfer, text } => write!(f, "{transfer} refused by the partner: {text}"),
             Self::FileFailed { transfer, text } => write!(f, "{transfer} not sent: {text}"),
             Self::Receiving { transfer, partner, dataset_name, announced_octets, from_octet } => {

@@ -13,6 +13,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use odile_envelope::{OpenCheckpoint, OpenError, OpenFinish, Opened, Opener, Suite};
 use odile_transfer::{ArrivalCheckpoint, ArrivalState, Place, Transmitted, Witness};
@@ -56,6 +57,8 @@ struct State {
     failed: Cell<bool>,
     safe: Cell<u64>,
     trouble: RefCell<Option<String>>,
+    /// Workers were busy with it for so long.
+    opening: Cell<Duration>,
 }
 
 /// What is done with what comes.
@@ -152,6 +155,14 @@ impl Intake {
         match self {
             Self::Plain(part) => part.take_trouble(),
             Self::Watched(watched) => watched.state.trouble.take(),
+        }
+    }
+
+    /// For how long workers were busy with it so far.
+    pub(crate) fn opening_time(&self) -> Duration {
+        match self {
+            Self::Plain(_) => Duration::ZERO,
+            Self::Watched(watched) => watched.state.opening.get(),
         }
     }
 
@@ -274,7 +285,10 @@ impl Task {
                 witness.see(block.get(..length).unwrap_or_default());
                 (witness, block)
             });
-            match seen.await {
+            let began = Instant::now();
+            let seen = seen.await;
+            self.state.opening.set(self.state.opening.get() + began.elapsed());
+            match seen {
                 Ok((back, block)) => {
                     witness = back;
                     self.part.write(block, length).await;
@@ -291,7 +305,14 @@ impl Task {
     }
 
     async fn open(mut self, opener: Box<Opener>, pace: Pace) -> (PartFile, Result<Verdict, Refused>) {
-        let mut opening = Opening { opener: Some(opener), room: None, is_refused: false, pace, newest: None };
+        let mut opening = Opening {
+            opener: Some(opener),
+            room: None,
+            is_refused: false,
+            pace,
+            newest: None,
+            busy: Duration::ZERO,
+        };
         let mut outcome = Ok(());
         while let Some(item) = self.from_link.recv().await {
             let (mut block, length) = match item {
@@ -308,6 +329,7 @@ impl Task {
             };
             if outcome.is_ok() {
                 (outcome, block) = opening.push(block, length, &mut self.part, &self.workers).await;
+                self.state.opening.set(opening.busy);
                 self.tell(outcome.is_err() || opening.is_refused);
             }
             let _ = self.to_link.try_send(block);
@@ -338,6 +360,8 @@ struct Opening {
     pace: Pace,
     /// With compression, the newest checkpoint that was not handed on; otherwise there is one anywhere.
     newest: Option<OpenCheckpoint>,
+    /// Workers were busy with it for so long.
+    busy: Duration,
 }
 
 /// What travels to a worker and back.
@@ -363,8 +387,10 @@ impl Opening {
         let (mut input, mut at) = (block, 0);
         while at < length {
             let Some((opener, output, filled)) = self.take(part).await else { return (Ok(()), input) };
-            let run = workers.run(move || step(opener, input, at..length, output, filled));
-            let step = match run.await {
+            let began = Instant::now();
+            let run = workers.run(move || step(opener, input, at..length, output, filled)).await;
+            self.busy += began.elapsed();
+            let step = match run {
                 Ok(step) => step,
                 // The block is gone with the worker: the link notices, because it gets none back.
                 Err(error) => {

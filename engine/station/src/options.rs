@@ -35,6 +35,8 @@ pub struct Options {
     pub compression_level: Option<DeflateLevel>,
     /// Where received content goes.
     pub target: Target,
+    /// Tell where the time of each file went ([`crate::Event::Measured`]).
+    pub measure: bool,
     /// Simulated disk faults, for tests.
     pub faults: Option<Arc<dyn Faults>>,
 }
@@ -84,6 +86,7 @@ impl Default for Options {
             session: SessionSettings::default(),
             compression_level: None,
             target: Target::Inbox,
+            measure: false,
             faults: None,
         }
     }

@@ -12,6 +12,7 @@
 use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use odile_transfer::ArrivalCheckpoint;
 use odile_uring::{Block, Error, File, FileIdentity, JoinHandle, SyntheticContent};
@@ -74,6 +75,7 @@ struct State {
     failed: Cell<bool>,
     safe: Cell<u64>,
     trouble: RefCell<Option<String>>,
+    writing: Cell<Duration>,
 }
 
 impl PartFile {
@@ -131,6 +133,11 @@ impl PartFile {
     /// Why checkpoints cannot be written, once.
     pub(crate) fn take_trouble(&self) -> Option<String> {
         self.state.trouble.take()
+    }
+
+    /// For how long it was busy writing, or comparing.
+    pub(crate) fn writing_time(&self) -> Duration {
+        self.state.writing.get()
     }
 
     /// Waits for a block to fill.
@@ -210,6 +217,7 @@ impl Writer {
         let mut outcome = Ok(());
         let mut is_pause = false;
         while let Some(item) = from_link.recv().await {
+            let began = Instant::now();
             match item {
                 Item::Data(mut block, length) => {
                     if outcome.is_ok() {
@@ -229,6 +237,7 @@ impl Writer {
                 outcome = self.next_checkpoint().await;
             }
             self.state.failed.set(outcome.is_err());
+            self.state.writing.set(self.state.writing.get() + began.elapsed());
         }
         // Whatever it finds, a checkpoint that is being written is not left behind.
         let written = self.checkpoint_written().await;

@@ -37,10 +37,10 @@ fn details(event: &Event) -> (&'static str, Value) {
         Event::Secured { session, tls } => ("secured", json!({ "session": session, "tls": tls })),
         Event::HandshakeFailed { peer, .. } => ("handshake_failed", json!({ "peer": peer.to_string() })),
         Event::CallFailed { partner, .. } => ("call_failed", json!({ "partner": partner })),
-        Event::SessionOpened { session, partner, level, buffer_size, credit } => (
+        Event::SessionOpened { session, partner, level, buffer_size, credit, round_trip } => (
             "session_opened",
             json!({ "session": session, "partner": partner, "level": level, "buffer_size": buffer_size,
-                    "credit": credit }),
+                    "credit": credit, "round_trip_us": round_trip.map(|time| u64::try_from(time.as_micros()).unwrap_or(u64::MAX)) }),
         ),
         Event::SessionRefused { session, peer, code, reason } => (
             "session_refused",
@@ -60,6 +60,9 @@ fn details(event: &Event) -> (&'static str, Value) {
         ),
         Event::FileSent { transfer, octets } => {
             ("file_sent", json!({ "transfer": transfer, "octets": octets }))
+        }
+        Event::Measured { transfer, measured } => {
+            ("measured", json!({ "transfer": transfer, "measured": measured }))
         }
         Event::FileRefused { transfer, .. } => ("file_refused", json!({ "transfer": transfer })),
         Event::FileFailed { transfer, .. } => ("file_failed", json!({ "transfer": transfer })),

@@ -99,6 +99,7 @@ impl Link {
 
     /// We have called: this is who answered.
     pub(super) fn on_answer(&mut self, peer: &StartSession) {
+        self.round_trip = self.asked.map(|asked| asked.elapsed());
         let Some(partner) = self.partner.clone() else { return };
         if peer.code != partner.code {
             let text = "another station was expected at this address";
@@ -115,6 +116,7 @@ impl Link {
             level: agreement.level.digit(),
             buffer_size: agreement.buffer_size,
             credit: agreement.credit,
+            round_trip: self.round_trip,
         });
     }
 

@@ -35,6 +35,7 @@ use odile_wire::{Command, EndSessionReason};
 use tokio::sync::watch;
 
 use crate::event::{Event, SessionEnd};
+use crate::measure::Stage;
 use crate::shared::Shared;
 use channel::{Channel, Opened};
 use reader::{Reader, Received};
@@ -70,6 +71,10 @@ pub(crate) struct Link {
     done_sending: bool,
     /// True once a file or a receipt has changed hands.
     moved: bool,
+    /// When we sent our SSID to whom we called.
+    asked: Option<Instant>,
+    /// From then to the answer.
+    round_trip: Option<Duration>,
 }
 
 /// How a link's session went.
@@ -157,6 +162,8 @@ impl Link {
             end: None,
             done_sending: false,
             moved: false,
+            asked: None,
+            round_trip: None,
         }
     }
 
@@ -181,7 +188,12 @@ impl Link {
             } else if self.session.may_speak() {
                 self.speak().await;
             } else {
+                let began = Instant::now();
+                let is_stalled = self.is_out_of_credit();
                 self.wait(&mut deframer).await;
+                if is_stalled && let Some(recorder) = self.sending_recorder() {
+                    recorder.stalled(began.elapsed());
+                }
             }
         }
         self.finish().await
@@ -197,9 +209,13 @@ impl Link {
                 None => std::future::pending().await,
             }
         };
+        let began = Instant::now();
         tokio::select! {
             biased;
             received = self.reader.received.recv() => {
+                if let Some(recorder) = self.receiving.as_mut().and_then(|receiving| receiving.recorder.as_mut()) {
+                    recorder.add(Stage::Line, began.elapsed());
+                }
                 self.take(received.unwrap_or(Received::Closed), deframer).await;
             }
             () = tokio::time::sleep_until(deadline.into()) => self.session.on_time(Instant::now()),
@@ -244,6 +260,9 @@ impl Link {
     }
 
     fn transmit(&mut self, command: &Command) {
+        if matches!(command, Command::StartSession(_)) {
+            self.asked = Some(Instant::now());
+        }
         if let Err(error) = stream::push_command(command, self.session.level(), &mut self.out) {
             // `Session` checks what it can; what is left is a bug of ours that ends this session only.
             let text = error.to_string();
@@ -318,9 +337,13 @@ impl Link {
     }
 
     async fn take_octets(&mut self, octets: &mut [u8], deframer: &mut Deframer) {
+        let began = Instant::now();
         let Some(Opened { content, end }) = self.channel.open(octets) else {
             return self.digest(octets, deframer).await;
         };
+        if let Some(recorder) = self.receiving.as_mut().and_then(|receiving| receiving.recorder.as_mut()) {
+            recorder.add(Stage::Tls, began.elapsed());
+        }
         self.digest(&content, deframer).await;
         if self.receiving.is_some() {
             self.channel.give_back(content);

@@ -18,6 +18,7 @@ use crate::clock::now_ms;
 use crate::event::Event;
 use crate::intake::{Intake, NotKept, Problem, Refused, Unusable, Verdict};
 use crate::landing::{Landing, NotLanded};
+use crate::measure::{Recorder, Stage};
 use crate::options::Target;
 use crate::pace::Pace;
 use crate::progress::OnBoard;
@@ -39,6 +40,7 @@ pub(super) struct Receiving {
     pub(super) noted: u64,
     /// The last that came was malformed: who knows what came just before.
     pub(super) is_doubtful: bool,
+    pub(super) recorder: Option<Box<Recorder>>,
 }
 
 impl Link {
@@ -135,9 +137,18 @@ impl Link {
     ) -> Option<Result<(), (AnswerReason, String)>> {
         receiving.hand_over().await;
         let is_too_long = receiving.is_too_long();
-        let Receiving { inbound, incoming, intake, meter, .. } = receiving;
+        let Receiving { inbound, incoming, intake, meter, recorder, .. } = receiving;
         let transfer = TransferRef::Inbound(inbound.id);
+        let opening = intake.opening_time();
         let (part, verdict) = intake.conclude().await;
+        if let Some(mut recorder) = recorder {
+            let stage =
+                if self.shared.options.target == Target::Inbox { Stage::Disk } else { Stage::Compare };
+            recorder.add(Stage::Open, opening);
+            recorder.add(stage, part.writing_time());
+            let measured = Box::new(recorder.finish(incoming.octets()));
+            self.shared.tell(Event::Measured { transfer, measured });
+        }
         if let Err(Refused::Worker(error)) = &verdict {
             // Nothing that was counted means anything then.
             let failed = part.finish().await.err();
@@ -346,7 +357,11 @@ impl Receiving {
             let (block, filled) = if let Some(filling) = &mut self.filling {
                 filling
             } else {
+                let began = Instant::now();
                 let Some(block) = self.intake.free_block().await else { return Ok(()) };
+                if let Some(recorder) = &mut self.recorder {
+                    recorder.add(Stage::Store, began.elapsed());
+                }
                 self.filling.insert((block, 0))
             };
             let room = block.get_mut(*filled..).unwrap_or_default();

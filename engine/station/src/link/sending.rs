@@ -23,6 +23,7 @@ use super::pump::{self, Filled, Prepared, Pump, PumpError, PumpPlan};
 use crate::clock::{now_ms, now_seconds};
 use crate::error::StationError;
 use crate::event::{Event, SessionEnd};
+use crate::measure::{self, Recorder};
 use crate::options::Options;
 use crate::progress::OnBoard;
 use crate::{entropy, seal_store, services};
@@ -38,6 +39,9 @@ pub(super) struct Sending {
     was_resumed: bool,
     /// Octets of the transmitted file, once it is complete.
     transmitted_octets: u64,
+    recorder: Option<Box<Recorder>>,
+    /// When EFID was handed over.
+    closing: Option<Instant>,
 }
 
 enum Stage {
@@ -126,8 +130,16 @@ impl Link {
         });
         let fruitless = outbound.fruitless;
         let stage = Stage::Offered(Box::new(prepared));
-        self.sending =
-            Some(Sending { outbound, meter, stage, fruitless, was_resumed: false, transmitted_octets: 0 });
+        self.sending = Some(Sending {
+            outbound,
+            meter,
+            stage,
+            fruitless,
+            was_resumed: false,
+            transmitted_octets: 0,
+            recorder: None,
+            closing: None,
+        });
     }
 
     /// What the source is opened with.
@@ -267,6 +279,7 @@ impl Link {
             self.shared.tell(Event::StartsAgain { transfer, text });
         }
         sending.was_resumed = restart > 0;
+        sending.recorder = self.shared.options.measure.then(Recorder::start).flatten();
         let mut keeping = Keeping::new(kept, &self.shared.options, pump.measured());
         if restart > keeping.answered() {
             // What the attempt before has sent has arrived.
@@ -287,6 +300,16 @@ impl Link {
     pub(super) fn may_pump(&self) -> bool {
         let flowing = self.sending.as_ref().is_some_and(|sending| matches!(sending.stage, Stage::Flowing(_)));
         flowing && self.session.credit() > 0
+    }
+
+    /// True if there is something to send and only credit is missing.
+    pub(super) fn is_out_of_credit(&self) -> bool {
+        let flowing = self.sending.as_ref().is_some_and(|sending| matches!(sending.stage, Stage::Flowing(_)));
+        flowing && self.session.credit() == 0
+    }
+
+    pub(super) fn sending_recorder(&mut self) -> Option<&mut Recorder> {
+        self.sending.as_mut().and_then(|sending| sending.recorder.as_deref_mut())
     }
 
     /// Writes one block, while the next is framed.
@@ -313,7 +336,11 @@ impl Link {
         let promised = ready.as_ref().map_or(0, |ready| ready.buffers);
         let credit = self.session.credit().saturating_sub(promised);
         if let Some(plain) = ready.take_if(|_| self.channel.is_secure()) {
+            let began = Instant::now();
             ready = Some(flow.seal(plain, &mut self.channel).map_err(Halt::Passing)?);
+            if let Some(recorder) = &mut sending.recorder {
+                recorder.add(measure::Stage::Tls, began.elapsed());
+            }
         }
         let room = self.channel.room(self.shard.pool.block_bytes());
         // The next block is framed on a worker …
@@ -348,7 +375,17 @@ impl Link {
         if promised > 0 {
             self.session.take_credit(promised, Instant::now()).map_err(Halt::of_ours)?;
         }
-        let (framed, written) = tokio::join!(framing, writing);
+        let began = Instant::now();
+        let timed_framing = async { (framing.await, began.elapsed()) };
+        let timed_writing = async { (writing.await, began.elapsed()) };
+        let ((framed, for_framing), (written, for_writing)) = tokio::join!(timed_framing, timed_writing);
+        if let Some(recorder) = &mut sending.recorder {
+            // Whoever was waited for longer has the time of both.
+            let is_framing = framed.is_some() && for_framing > for_writing;
+            let stage = if is_framing { measure::Stage::Prepare } else { measure::Stage::Socket };
+            recorder.add(stage, for_framing.max(for_writing));
+            recorder.buffers(promised, for_framing.max(for_writing));
+        }
         if let Some((written, block, _)) = written {
             flow.free.push(block);
             if written.is_err() {
@@ -374,12 +411,19 @@ impl Link {
 
     /// Makes a checkpoint if one is due, and waits for one only if no more may be sent without.
     async fn keep_up(&mut self) {
-        let Some(Sending { stage: Stage::Flowing(flow), outbound, .. }) = &mut self.sending else { return };
+        let Some(Sending { stage: Stage::Flowing(flow), outbound, recorder, .. }) = &mut self.sending else {
+            return;
+        };
         let Flow { pump: Some(pump), keeping, .. } = flow.as_mut() else { return };
         let measured = pump.measured();
         if keeping.has_written() || (keeping.is_writing() && !keeping.may_send(measured)) {
             let transfer = TransferRef::Outbound(outbound.id);
-            match keeping.settle().await {
+            let began = Instant::now();
+            let settled = keeping.settle().await;
+            if let Some(recorder) = recorder {
+                recorder.add(measure::Stage::Checkpoint, began.elapsed());
+            }
+            match settled {
                 Ok(Some(written)) => {
                     let id = outbound.id;
                     let change = OutboundChange::default().position_bytes(written.position);
@@ -406,6 +450,7 @@ impl Link {
         // The receipt may come at once, and nothing must be written behind what it has removed.
         let _ = keeping.settle().await;
         sending.stage = Stage::Closing;
+        sending.closing = Some(Instant::now());
         sending.transmitted_octets = pump.transmitted_position();
         let (end, transmitted) = pump.finish();
         if let Some(transmitted) = transmitted {
@@ -432,6 +477,12 @@ impl Link {
         if self.change(&sending.outbound, change).await {
             let transfer = TransferRef::Outbound(sending.outbound.id);
             self.moved = true;
+            if let Some(mut recorder) = sending.recorder {
+                let closing = sending.closing.map(|closing| closing.elapsed()).unwrap_or_default();
+                recorder.add(measure::Stage::Close, closing);
+                let measured = Box::new(recorder.finish(sending.transmitted_octets));
+                self.shared.tell(Event::Measured { transfer, measured });
+            }
             self.shared.tell(Event::FileSent { transfer, octets });
         }
     }

@@ -21,6 +21,7 @@ use crate::clock::{now_ms, now_seconds};
 use crate::event::Event;
 use crate::intake::{Intake, Work};
 use crate::landing;
+use crate::measure::Recorder;
 use crate::options::{Options, Target};
 use crate::pace::Pace;
 use crate::slots::Slots;
@@ -87,7 +88,9 @@ impl Link {
         let is_plain = services::layers(inbound.services) == Services::NONE;
         let octets_max = self.partner.as_ref().and_then(|partner| partner.receive.octets_max);
         let marks = is_plain.then(|| Pace::new(&self.shared.options, place.received));
+        let recorder = self.shared.options.measure.then(Recorder::start).flatten();
         let receiving = Receiving {
+            recorder,
             inbound,
             meter,
             incoming,
