@@ -107,6 +107,8 @@ pub enum Event {
         dataset_name: String,
         announced_octets: u64,
         from_octet: u64,
+        /// SFIDDESC, as the partner wrote it.
+        description: String,
     },
     Interrupted {
         transfer: TransferRef,
@@ -231,7 +233,7 @@ impl fmt::Display for Event {
             Self::Measured { transfer, measured } => write!(f, "{transfer} {measured}"),
             Self::FileRefused { transfer, text } => write!(f, "{transfer} refused by the partner: {text}"),
             Self::FileFailed { transfer, text } => write!(f, "{transfer} not sent: {text}"),
-            Self::Receiving { transfer, partner, dataset_name, announced_octets, from_octet } => {
+            Self::Receiving { transfer, partner, dataset_name, announced_octets, from_octet, .. } => {
                 write!(
                     f,
                     "{transfer} {dataset_name}: receiving from {partner}, about {announced_octets} octets"

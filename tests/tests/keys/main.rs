@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
+use odile_tests::program::odile;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -91,7 +92,7 @@ impl Home {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(program());
+        let mut command = Command::new(odile());
         command.env_remove("ODILE_HOME").env_remove("CREDENTIALS_DIRECTORY").current_dir(self.folder.path());
         command.arg("--home").arg(self.root()).args(arguments).stderr(Stdio::piped());
         command
@@ -150,34 +151,6 @@ impl Run {
         let run = self.expect(code);
         assert!(run.stderr.contains(part), "{part:?} is not in: {}", run.stderr);
     }
-}
-
-/// The program, built as this test was.
-fn program() -> &'static Path {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        // target/PROFILE/deps/THIS-TEST
-        let own = std::env::current_exe().unwrap();
-        let folder = own.parent().and_then(Path::parent).unwrap();
-        let profile = if folder.ends_with("release") { "release" } else { "dev" };
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let mut build = Command::new(cargo);
-        build.args([
-            "build",
-            "--quiet",
-            "--offline",
-            "--workspace",
-            "--bin",
-            "odile",
-            "--profile",
-            profile,
-            "--target-dir",
-        ]);
-        let output = build.arg(folder.parent().unwrap()).current_dir(env!("CARGO_MANIFEST_DIR")).output();
-        let output = output.unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        folder.join("odile")
-    })
 }
 
 /// Two stations that know each other's certificates; the partner's name is the other's.

@@ -1,8 +1,7 @@
 //! Runs the program, built from these sources.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
-use std::sync::OnceLock;
 
 use odile_station::Home;
 use serde_json::Value;
@@ -35,7 +34,7 @@ impl Run {
 
 /// `odile`, with these arguments.
 pub fn odile(home: &Home, arguments: &[&str]) -> Run {
-    let mut command = Command::new(program());
+    let mut command = Command::new(odile_tests::program::odile());
     command.env_remove("ODILE_HOME").arg("--home").arg(home.root()).args(arguments);
     Run::of(&command.output().expect("the program starts"))
 }
@@ -49,26 +48,4 @@ pub fn shell(folder: &Path, line: &str) -> Run {
 /// Whether `openssl` is installed; if not, `test` tells that it is skipped.
 pub fn has_openssl(test: &str) -> bool {
     odile_tests::openssl::openssl(test, &["version"], b"").is_some()
-}
-
-/// Tests of one package cannot see the programs of another: cargo is asked for it, which does nothing if it is built.
-fn program() -> &'static Path {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        // TARGET/PROFILE/deps/THIS-TEST
-        let this = std::env::current_exe().expect("a test is a program");
-        let profile = this.ancestors().nth(2).expect("it lies in deps");
-        let target = profile.parent().expect("a profile is a folder of the target");
-        let name = profile.file_name().expect("it has a name").to_string_lossy();
-        let name = if name == "debug" { "dev" } else { name.as_ref() };
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let built = Command::new(cargo)
-            .args(["build", "--quiet", "--package", "odile", "--profile", name, "--target-dir"])
-            .arg(target)
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .output()
-            .expect("cargo runs this test");
-        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-        profile.join("odile")
-    })
 }

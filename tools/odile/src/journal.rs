@@ -71,10 +71,11 @@ fn details(event: &Event) -> (&'static str, Value) {
         }
         Event::Resumed { transfer, place } => ("resumed", json!({ "transfer": transfer, "place": place })),
         Event::StartsAgain { transfer, .. } => ("starts_again", json!({ "transfer": transfer })),
-        Event::Receiving { transfer, partner, dataset_name, announced_octets, from_octet } => (
+        Event::Receiving { transfer, partner, dataset_name, announced_octets, from_octet, description } => (
             "receiving",
             json!({ "transfer": transfer, "partner": partner, "dataset_name": dataset_name,
-                    "announced_octets": announced_octets, "from_octet": from_octet }),
+                    "announced_octets": announced_octets, "from_octet": from_octet,
+                    "description": description }),
         ),
         Event::Received { transfer, octets, path, found } => {
             ("received", json!({ "transfer": transfer, "octets": octets, "path": path, "found": found }))

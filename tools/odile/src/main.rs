@@ -4,6 +4,7 @@
 //! main ── cli        what can be typed
 //!      ├─ commands   one file for each topic
 //!      ├─ demo       two stations on this machine exchange a file
+//!      ├─ link       measures a line or a disk
 //!      ├─ access     the station: the one that runs in the home, or one for this command alone
 //!      └─ output, progress, journal, exit   what people and programs read
 //! ```
@@ -19,6 +20,7 @@ mod context;
 mod demo;
 mod exit;
 mod journal;
+mod link;
 mod output;
 mod progress;
 mod signals;

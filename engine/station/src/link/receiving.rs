@@ -54,6 +54,7 @@ impl Link {
                     dataset_name: file.id.to_string(),
                     announced_octets: octets_of_blocks(file.size_blocks).unwrap_or(u64::MAX),
                     from_octet: receiving.incoming.octets(),
+                    description: file.description.to_string(),
                 });
                 self.receiving = Some(receiving);
                 Ok(position)

@@ -2,6 +2,7 @@
 
 mod cert;
 mod envelope;
+mod link;
 mod partner;
 mod receipt;
 mod services;
@@ -21,6 +22,10 @@ pub use self::cert::{
     RemoveArgs, RequestArgs, SubjectArgs,
 };
 pub use self::envelope::{OpenArgs, SealArgs, Service};
+pub use self::link::services as link_services;
+pub use self::link::{
+    Direction, LineKind, LinkCommand, LinkDiskArgs, LinkServeArgs, LinkTestArgs, Services as LinkServices,
+};
 pub use self::partner::{PartnerAddArgs, PartnerCommand, SecurityArgs};
 pub use self::receipt::{ReceiptCommand, ReceiptExportArgs, ReceiptVerifyArgs};
 pub use self::services::ServiceFlags;
@@ -115,6 +120,9 @@ pub enum Command {
     Seal(SealArgs),
     /// Open a sealed file: decrypt, decompress, and verify who signed it
     Open(OpenArgs),
+    /// Measure a line or a disk with the real protocol
+    #[command(subcommand)]
+    Link(LinkCommand),
     /// Write man pages and shell completions
     #[command(subcommand)]
     Generate(GenerateCommand),

@@ -22,6 +22,7 @@ use crate::cli::{Command, ConfigCommand, PartnerCommand};
 use crate::context::Context;
 use crate::demo;
 use crate::exit::{Exit, Failure};
+use crate::link;
 
 /// Does what was typed.
 pub fn run(context: &Context, command: Command) -> Result<Exit, Failure> {
@@ -45,6 +46,7 @@ pub fn run(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Receipt(command) => receipt::run(context, command),
         Command::Seal(args) => envelope::seal(context, &args),
         Command::Open(args) => envelope::open(context, &args),
+        Command::Link(command) => link::run(context, &command),
         Command::Generate(what) => generate::run(&what),
     }
 }

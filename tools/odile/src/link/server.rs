@@ -1,0 +1,140 @@
+//! The far end: takes in, checks and drops what comes, sends what is asked for, and tells where the time went.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
+
+use odile_station::catalog::TransferRef;
+use odile_station::partner::Transport;
+use odile_station::{Event, Handle, Listen, Options, Target};
+
+use super::kit::Kit;
+use super::note;
+use super::side::{self, CODE_SERVER, CONTENT, Peer, SESSIONS_MAX, Side};
+use crate::cli::LinkServices;
+use crate::exit::Failure;
+
+pub struct Server {
+    side: Side,
+    /// Files that come in: from whom, what they are called, and what their description says.
+    coming: HashMap<TransferRef, Coming>,
+    /// Files that go out: to whom, and their names.
+    going: HashMap<TransferRef, (String, String)>,
+}
+
+struct Coming {
+    partner: String,
+    name: String,
+    description: String,
+}
+
+impl Server {
+    pub fn start(
+        options: Options,
+        plain: SocketAddr,
+        tls: SocketAddr,
+        kit: Option<&Kit>,
+        disk: Option<&Path>,
+    ) -> Result<Self, Failure> {
+        let mut peers = Vec::new();
+        let transports: &[Transport] =
+            if kit.is_some() { &[Transport::Plain, Transport::Tls] } else { &[Transport::Plain] };
+        for transport in transports {
+            for number in 1..=SESSIONS_MAX {
+                let (name, code) = (format!("{transport}-{number}"), side::code_of(*transport, number));
+                peers.push(Peer { name, code, address: None, transport: *transport });
+            }
+        }
+        let listen = Listen { plain: Some(plain), tls: kit.map(|_| tls) };
+        let target = if disk.is_some() { Target::Inbox } else { Target::Check(CONTENT) };
+        let side = Side::start(disk, CODE_SERVER, &peers, kit, Options { target, ..options }, listen)?;
+        Ok(Self { side, coming: HashMap::new(), going: HashMap::new() })
+    }
+
+    pub fn handle(&self) -> Handle {
+        self.side.handle()
+    }
+
+    /// Answers what comes until `is_over`; `tell` gets a line about each file.
+    pub fn run(&mut self, is_over: &dyn Fn() -> bool, tell: &dyn Fn(&str)) {
+        while !is_over() {
+            match self.side.events.recv_timeout(LOOK_EVERY) {
+                Ok(event) => self.answer(&event, tell),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn answer(&mut self, event: &Event, tell: &dyn Fn(&str)) {
+        match event {
+            Event::Receiving { transfer, partner, dataset_name, description, .. } => {
+                let coming = Coming {
+                    partner: partner.clone(),
+                    name: note::name_of(dataset_name),
+                    description: description.clone(),
+                };
+                self.coming.insert(*transfer, coming);
+            }
+            Event::FileOffered { transfer, partner, dataset_name, .. }
+                if dataset_name.starts_with(note::DATA) =>
+            {
+                self.going.insert(*transfer, (partner.clone(), note::name_of(dataset_name)));
+            }
+            Event::Measured { transfer, measured } => {
+                let found = match transfer {
+                    TransferRef::Outbound(_) => self.going.remove(transfer),
+                    TransferRef::Inbound(_) => self
+                        .coming
+                        .get(transfer)
+                        .filter(|coming| coming.name.starts_with(note::DATA))
+                        .map(|coming| (coming.partner.clone(), coming.name.clone())),
+                };
+                if let Some((partner, name)) = found {
+                    tell(&format!("{partner}: {measured}"));
+                    self.send(
+                        &partner,
+                        note::REPORT,
+                        1,
+                        LinkServices::default(),
+                        Some(note::report(&name, measured)),
+                    );
+                }
+            }
+            Event::Received { transfer, path, .. } => {
+                let Some(coming) = self.coming.remove(transfer) else { return };
+                // Where files are written, nobody wants them.
+                if Path::new(path).is_absolute() {
+                    let _ = std::fs::remove_file(path);
+                    let _ = std::fs::remove_file(format!("{path}.json"));
+                }
+                if coming.name.starts_with(note::SEND)
+                    && let Some((octets, services)) = note::read_request(&coming.description)
+                {
+                    self.send(&coming.partner, note::DATA, octets, services, None);
+                }
+            }
+            Event::ReceiveFailed { transfer, .. } => {
+                self.coming.remove(transfer);
+            }
+            trouble if trouble.is_trouble() => tell(&trouble.to_string()),
+            _ => {}
+        }
+    }
+
+    fn send(
+        &self,
+        partner: &str,
+        name: &str,
+        octets: u64,
+        services: LinkServices,
+        description: Option<String>,
+    ) {
+        // What cannot be queued is missed by whoever waits for it.
+        let _ = self.handle().send(&side::request(partner, name, octets, services, description));
+    }
+}
+
+const LOOK_EVERY: Duration = Duration::from_millis(50);
