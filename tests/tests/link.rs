@@ -99,6 +99,22 @@ fn credit_limits_a_long_line_and_what_it_allows_is_predicted() {
 }
 
 #[test]
+fn early_credit_is_taken_where_both_sides_agree_on_it() {
+    let stalled = |both: &[&str]| {
+        let folder = TempDir::new().unwrap();
+        let far = Far::start(folder.path(), both);
+        let relay =
+            Relay::start(far.plain, Line { delay: Duration::from_millis(10), octets_per_second: None });
+        let window = ["--credits", "16", "--buffers", "20000", "--amount", "4MiB", "--no-pin"];
+        let result = test(folder.path(), relay.address(), &[&window[..], both].concat());
+        result["runs"][0]["sender"]["stage_seconds"]["credit"].as_f64().unwrap()
+    };
+    let (early, late) = (stalled(&["--early-credit", "on"]), stalled(&[]));
+    // Of 13 round trips of 20 ms, a part is not waited for any more.
+    assert!(early < late, "{early} {late}");
+}
+
+#[test]
 fn a_narrow_line_is_named() {
     let folder = TempDir::new().unwrap();
     let far = Far::start(folder.path(), &[]);

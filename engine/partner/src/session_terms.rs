@@ -26,6 +26,8 @@ pub struct SessionSettings {
     pub authentication: Option<bool>,
     /// Whether interrupted files go on where they were cut (SSIDREST, RFC 5024 §5.3.2).
     pub restart: Option<bool>,
+    /// Whether new credit is sent when half of the window is used, and taken early (not in the RFC: both sides must know).
+    pub early_credit: Option<bool>,
     /// Seconds to wait for an answer of the peer.
     pub inactivity_seconds: Option<u32>,
     /// Seconds to wait for a connection.
@@ -49,6 +51,8 @@ pub struct SessionTerms {
     pub authentication: bool,
     /// Whether interrupted files go on where they were cut; if not, they start again from the first octet.
     pub restart: bool,
+    /// Whether credit is sent and taken early.
+    pub early_credit: bool,
     /// How long to wait for an answer of the peer.
     pub inactivity: Duration,
     /// How long to wait for a connection.
@@ -66,6 +70,7 @@ impl SessionSettings {
             buffer_compression: self.buffer_compression.or(other.buffer_compression),
             authentication: self.authentication.or(other.authentication),
             restart: self.restart.or(other.restart),
+            early_credit: self.early_credit.or(other.early_credit),
             inactivity_seconds: self.inactivity_seconds.or(other.inactivity_seconds),
             connect_seconds: self.connect_seconds.or(other.connect_seconds),
         }
@@ -98,6 +103,7 @@ impl SessionSettings {
             buffer_compression: self.buffer_compression.unwrap_or(false),
             authentication,
             restart: self.restart.unwrap_or(true),
+            early_credit: self.early_credit.unwrap_or(false),
             inactivity: seconds(self.inactivity_seconds, DEFAULT_INACTIVITY_SECONDS),
             connect: seconds(self.connect_seconds, DEFAULT_CONNECT_SECONDS),
         })

@@ -33,6 +33,7 @@ impl Session {
             Ok(restart) => {
                 self.send(Command::StartFilePositiveAnswer(StartFilePositiveAnswer { restart }));
                 self.credit_listener = self.window();
+                self.since_credit = 0;
                 self.enter(State::OpI, now);
             }
             Err(refusal) => {
@@ -93,8 +94,12 @@ impl Session {
             return Err(error);
         };
         self.credit_listener = left;
+        self.since_credit = self.since_credit.saturating_add(1);
         // P7.
-        if left == 0 {
+        let is_due =
+            if self.early_credit { self.since_credit >= self.window().div_ceil(2) } else { left == 0 };
+        if is_due {
+            self.since_credit = 0;
             self.send(Command::SetCredit(SetCredit));
         }
         self.enter(State::OpI, now);
@@ -126,7 +131,7 @@ impl Session {
         if self.state != State::OpI {
             return self.unexpected(Mnemonic::Efid, now);
         }
-        if self.withdraw_credit() {
+        if self.withdraw_credit() && !self.early_credit {
             self.tolerate(Tolerance::EndFileWithoutCredit);
         }
         self.tell(Event::CloseFile(efid));

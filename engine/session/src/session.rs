@@ -43,6 +43,10 @@ pub struct Session {
     /// V.Credit_L, in Data Exchange Buffers. Renewed when the CDT is handed out, not when it is queued: a peer
     /// cannot have seen it before.
     pub(crate) credit_listener: u16,
+    /// The Listener grants credit before the Speaker has used it up, and a Speaker takes it.
+    pub(crate) early_credit: bool,
+    /// Data Exchange Buffers that have come since the last CDT.
+    pub(crate) since_credit: u16,
     /// V.Req-buf: a command that waits for CD (ERSTWFCD, NRSTWFCD, SFSTWFCD, CDSTWFCD) or, as EFID, for CDT
     /// (OPOWFC).
     pub(crate) stored: Option<Command>,
@@ -71,6 +75,8 @@ impl Session {
             restart_offered: 0,
             credit_speaker: 0,
             credit_listener: 0,
+            early_credit: false,
+            since_credit: 0,
             stored: None,
             tolerated: Tolerated::default(),
         }
@@ -151,11 +157,20 @@ impl Session {
         }
     }
 
+    /// Whether CDT is sent when half of the window is used, and taken while credit is left. Not in the RFC (§9.10, P): only
+    /// with partners that are known to bear it. Off by default.
+    pub fn set_early_credit(&mut self, is_on: bool) {
+        self.early_credit = is_on;
+    }
+
     /// The next thing to do, in order; `None` when there is nothing left.
     pub fn poll_output(&mut self) -> Option<Output> {
         let output = self.outputs.pop_front()?;
         if matches!(output, Output::Transmit(Command::SetCredit(_))) {
-            self.credit_listener = self.window();
+            let window = self.window();
+            // A Speaker that takes CDT for a whole new window may have as much on its way as it had before.
+            let kept = if self.early_credit { self.credit_listener.min(window) } else { 0 };
+            self.credit_listener = window + kept;
         }
         Some(output)
     }

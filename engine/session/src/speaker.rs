@@ -150,6 +150,11 @@ impl Session {
     /// CDT.
     pub(crate) fn on_set_credit(&mut self, now: Instant) {
         match self.state {
+            State::Opo if self.early_credit => {
+                self.credit_speaker = self.window();
+                self.tell(Event::CreditRenewed);
+                self.enter(State::Opo, now);
+            }
             // P.
             State::Opo => {
                 let text = format!("CDT while {} Data Exchange Buffers are left", self.credit_speaker);

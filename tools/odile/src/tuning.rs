@@ -73,6 +73,10 @@ pub struct Tuning {
     /// Go on where an interrupted file was cut [default: on]
     #[arg(long, value_name = "on|off", value_enum, hide_possible_values = true)]
     restart: Option<Switch>,
+    /// Send new credit when half of the window is used, and take it early: only with partners that do the same [default:
+    /// off]
+    #[arg(long, value_name = "on|off", value_enum, hide_possible_values = true)]
+    early_credit: Option<Switch>,
 }
 
 /// Two words instead of a flag that can only be set.
@@ -121,6 +125,7 @@ impl Tuning {
             // What protects a session is agreed on with the partner, not tuned.
             authentication: None,
             restart: self.restart.map(|switch| switch == Switch::On),
+            early_credit: self.early_credit.map(|switch| switch == Switch::On),
             inactivity_seconds: self.timeout,
             connect_seconds: self.connect_timeout,
         }
@@ -154,6 +159,7 @@ impl Tuning {
             ("--checkpoint-bytes", self.checkpoint_bytes.map(|size| size.to_string())),
             ("--checkpoint-ms", self.checkpoint_ms.map(|time| time.to_string())),
             ("--restart", self.restart.map(|on| switch(on).to_owned())),
+            ("--early-credit", self.early_credit.map(|on| switch(on).to_owned())),
         ];
         let flags = [("--pin", self.pin), ("--no-pin", self.no_pin)];
         let set = flags.into_iter().filter(|(_, set)| *set).map(|(flag, _)| flag.to_owned());

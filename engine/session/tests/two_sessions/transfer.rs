@@ -256,3 +256,74 @@ fn a_restart_position_needs_an_agreement_on_restart() {
     assert_eq!(pair.initiator().start_file(sfid(1), now), Err(Misuse::RestartNotAgreed { position: 1 }));
     pair.initiator().start_file(sfid(0), now).unwrap();
 }
+
+/// Opens a file from the initiator to the responder, with early credit where it is on, in windows of 10.
+fn open_with_early_credit(speaker: bool, listener: bool) -> Pair {
+    let mut pair = Pair::established(with_credit(10));
+    let now = pair.now;
+    pair.initiator().set_early_credit(speaker);
+    pair.responder().set_early_credit(listener);
+    pair.initiator().start_file(sfid(0), now).unwrap();
+    pair.settle();
+    pair.events(RESPONDER);
+    pair.responder().answer_start_file(Ok(0), now).unwrap();
+    pair.settle();
+    pair.events(INITIATOR);
+    pair
+}
+
+#[test]
+fn early_credit_comes_at_half_of_the_window_and_nothing_waits() {
+    let mut pair = open_with_early_credit(true, true);
+    let now = pair.now;
+    for buffer in 1..=100_u16 {
+        assert!(pair.initiator().credit() > 0, "it never waits");
+        pair.initiator().take_credit(1, now).unwrap();
+        pair.responder().on_data(now).unwrap();
+        pair.settle();
+        let renewed = pair.events(INITIATOR) == [Event::CreditRenewed];
+        assert_eq!(renewed, buffer.is_multiple_of(5), "{buffer}");
+    }
+    pair.initiator().close_file(efid(), now).unwrap();
+    pair.settle();
+    assert_eq!(pair.event(RESPONDER), Event::CloseFile(efid()));
+}
+
+#[test]
+fn early_credit_crosses_what_is_on_its_way_and_more_than_two_windows_are_too_much() {
+    let mut pair = open_with_early_credit(true, true);
+    let now = pair.now;
+    // All of the window is on its way when the first half arrives.
+    pair.initiator().take_credit(10, now).unwrap();
+    for _ in 0..5 {
+        pair.responder().on_data(now).unwrap();
+    }
+    pair.settle();
+    assert_eq!(pair.event(INITIATOR), Event::CreditRenewed);
+    pair.initiator().take_credit(10, now).unwrap();
+    // Five of the first window and ten of the second.
+    for _ in 0..15 {
+        pair.responder().on_data(now).unwrap();
+    }
+    // CDT was not handed out since: what comes now was never granted.
+    assert!(pair.responder().on_data(now).is_err());
+}
+
+#[test]
+fn early_credit_that_was_not_agreed_ends_the_session() {
+    let mut pair = open_with_early_credit(false, true);
+    let now = pair.now;
+    pair.initiator().take_credit(5, now).unwrap();
+    for _ in 0..5 {
+        pair.responder().on_data(now).unwrap();
+    }
+    pair.settle();
+    let Some(Event::Aborted { reason, .. }) = pair.events(INITIATOR).pop() else { panic!("it was taken") };
+    assert_eq!(reason, EndSessionReason::PROTOCOL_VIOLATION);
+}
+
+#[test]
+fn a_speaker_that_bears_early_credit_also_bears_late_credit() {
+    let mut pair = open_with_early_credit(true, false);
+    assert_eq!(pair.send_data(INITIATOR, 35), 3);
+}

@@ -124,6 +124,7 @@ impl Link {
         self.partner = Some(partner);
         self.terms = Some(terms);
         self.session.set_inactivity(terms.inactivity, Instant::now());
+        self.session.set_early_credit(terms.early_credit);
     }
 
     fn refuse(&mut self, peer: &StartSession, reason: EndSessionReason, text: &str) {

@@ -128,6 +128,7 @@ impl Link {
         let prover = link.prover(&partner, &terms);
         link.partner = Some(partner);
         link.terms = Some(terms);
+        link.session.set_early_credit(terms.early_credit);
         // A new session takes this call in any case.
         let _ = link.session.connect(capabilities, prover, Instant::now());
         link.session.on_connected(Instant::now());

@@ -125,7 +125,8 @@ fn measure(context: &Context, args: &LinkTestArgs, tester: Tester<'_>) -> Result
         context.note(&format!("{} of {}: {}", number + 1, points.len(), report::described(point)));
         let mut run = tester.run(*point, octets)?;
         // Several sessions share what there is, so that only one of them can be predicted alone.
-        run.predicted = (point.sessions == 1).then_some(ceiling);
+        let waits_for_credit = tester.options.session.early_credit != Some(true);
+        run.predicted = (point.sessions == 1 && waits_for_credit).then_some(ceiling);
         if context.verbosity > crate::context::Verbosity::Quiet && !context.is_json() {
             output::note(&format!("   {}", report::summary(&run)));
         }
