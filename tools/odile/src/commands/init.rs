@@ -139,6 +139,8 @@ const REST: &str = r#"
 #authentication = false
 # May files go on where they were cut, if both want that?
 #restart = true
+# New credit when half of the window is used: on long lines, with partners that do the same (not in the RFC).
+#early_credit = false
 
 # How long to wait before a file that was cut off is tried again: doubled each time that nothing moved, up to the
 # longest, and off by chance by so much. After attempts_max attempts in a row that moved nothing, it is held (0: never).
@@ -227,6 +229,7 @@ mod tests {
             buffer_compression: Some(_),
             authentication: Some(_),
             restart: Some(_),
+            early_credit: Some(_),
             inactivity_seconds: Some(_),
             connect_seconds: Some(_),
         } = all.session
