@@ -154,7 +154,8 @@ mod tests {
     #[test]
     fn reads_times_behind_a_name_with_spaces_and_parentheses() {
         let stat = "7 (iou) wrk) 1) S 1 7 7 0 -1 0 11 12 13 14 150 25 300 4 20 0 1";
-        assert_eq!(times(stat), [1.5, 0.25, 3.0, 0.04]);
+        let hundredths = times(stat).map(|seconds| (seconds * 100.0).round());
+        assert_eq!(hundredths.map(|count| format!("{count}")), ["150", "25", "300", "4"]);
     }
 
     #[test]

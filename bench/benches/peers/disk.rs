@@ -1,6 +1,6 @@
 //! One file in AES-256-GCM, to a RAM disk: Odile over TLS, sftp, scp, rsync over ssh.
 
-use odile_bench::homes::{Key, Terms};
+use odile_bench::homes::Terms;
 use odile_bench::peer::ssh::Tool;
 use odile_bench::rounds::{Contestant, compete};
 use odile_bench::station_process::Setting;
@@ -11,8 +11,7 @@ use crate::{Bench, add};
 
 pub fn run(bench: &Bench) {
     let (source, octets) = (bench.step(), bench.plan.octets());
-    let keys = (Key::new(), Key::new());
-    let terms = Terms { transport: Transport::Tls, send: "", identities: Some((&keys.0, &keys.1)) };
+    let terms = Terms { transport: Transport::Tls, send: "", identities: Some(bench.keys()) };
     let mut stations = Stations::start(bench.in_memory(), &terms, Setting::default());
     let mut contestants = vec![Contestant::new("Odile, TLS 1.3", || stations.turn(&source))];
     for (name, tool) in

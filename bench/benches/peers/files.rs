@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use odile_bench::cad;
-use odile_bench::homes::{Key, Terms};
+use odile_bench::homes::Terms;
 use odile_bench::measure::median;
 use odile_bench::peer::run as run_program;
 use odile_bench::processes::CpuTime;
@@ -31,7 +31,6 @@ struct Mode {
 pub fn run(bench: &Bench) {
     let files = bench.plan.files;
     let folder = sources(bench.disk.path(), files);
-    let keys = (Key::new(), Key::new());
     let mode = |name, send| Mode {
         name,
         send,
@@ -43,7 +42,7 @@ pub fn run(bench: &Bench) {
     for round in 0..bench.plan.rounds {
         for turn in 0..modes.len() {
             let at = (round + turn) % 2;
-            modes[at].turn(bench, &folder, (&keys.0, &keys.1), files);
+            modes[at].turn(bench, &folder, files);
         }
     }
     println!("{files} files of 10 KB, plain, to disk, each durable with its receipt");
@@ -65,8 +64,8 @@ pub fn run(bench: &Bench) {
 }
 
 impl Mode {
-    fn turn(&mut self, bench: &Bench, folder: &Path, keys: (&Key, &Key), files: usize) {
-        let terms = Terms { transport: Transport::Plain, send: self.send, identities: Some(keys) };
+    fn turn(&mut self, bench: &Bench, folder: &Path, files: usize) {
+        let terms = Terms { transport: Transport::Plain, send: self.send, identities: Some(bench.keys()) };
         // New stations: catalogs grow.
         let mut stations = Stations::start(bench.on_disk(), &terms, Setting::default());
         let before = threads(&stations);

@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use odile_bench::cad;
+use odile_bench::homes::Key;
 use odile_bench::machine::Machine;
 use odile_bench::peer::ssh::Ssh;
 use odile_bench::rounds::{Contestant, Rounds};
@@ -50,6 +51,7 @@ struct Bench {
     /// In memory, where there is such a place.
     memory: TempDir,
     ssh: Option<Ssh>,
+    keys: [Key; 2],
 }
 
 fn main() {
@@ -128,7 +130,12 @@ impl Bench {
         });
         let wants_ssh = !plan.is_short && ["tls", "disk"].iter().any(|part| plan.wants(part));
         let ssh = wants_ssh.then(|| Ssh::start(cores)).and_then(|started| available_or_told("ssh", started));
-        Self { plan, cores, disk, memory, ssh }
+        Self { plan, cores, disk, memory, ssh, keys: [Key::new(), Key::new()] }
+    }
+
+    /// Of sender and receiver.
+    fn keys(&self) -> (&Key, &Key) {
+        (&self.keys[0], &self.keys[1])
     }
 
     fn rounds(&self, octets: u64, memory: u64) -> Rounds {

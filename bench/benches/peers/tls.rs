@@ -1,6 +1,6 @@
 //! One file in AES-256-GCM, to nowhere: Odile in TLS 1.3, nginx and curl in TLS 1.3 and in the clear, ssh.
 
-use odile_bench::homes::{Key, Terms};
+use odile_bench::homes::Terms;
 use odile_bench::peer::ssh::Tool;
 use odile_bench::peer::web::{Scheme, Web};
 use odile_bench::rounds::{Contestant, compete};
@@ -12,8 +12,7 @@ use crate::{Bench, add};
 
 pub fn run(bench: &Bench) {
     let (source, octets) = (bench.step(), bench.plan.octets());
-    let keys = (Key::new(), Key::new());
-    let terms = Terms { transport: Transport::Tls, send: "", identities: Some((&keys.0, &keys.1)) };
+    let terms = Terms { transport: Transport::Tls, send: "", identities: Some(bench.keys()) };
     let setting = Setting { is_discarding: true, ..Setting::default() };
     let mut stations = Stations::start(bench.on_disk(), &terms, setting);
     let web = bench.peer("nginx and curl", || Web::start(bench.disk.path(), bench.cores));

@@ -39,7 +39,8 @@ impl Iperf {
             let report: serde_json::Value = serde_json::from_str(&report).expect("JSON");
             let received = &report["end"]["sum_received"];
             let number = |name: &str| received[name].as_f64().expect("a number");
-            assert!(number("bytes") >= octets as f64, "all of it arrived");
+            // The receiver stops counting when the sender has sent all, not when all has come.
+            assert!(number("bytes") > 0.9 * octets as f64, "{} of {octets} octets arrived", number("bytes"));
             Duration::from_secs_f64(number("seconds") * octets as f64 / number("bytes"))
         })
     }

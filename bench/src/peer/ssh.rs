@@ -112,7 +112,7 @@ impl Ssh {
             }
             Tool::Sftp => {
                 let mut batch = tempfile::tempfile().expect("a scratch file");
-                write!(batch, "put {} {}\n", source.display(), arrived.display()).expect("room for it");
+                writeln!(batch, "put {} {}", source.display(), arrived.display()).expect("room for it");
                 std::io::Seek::rewind(&mut batch).expect("a file");
                 command.args(["-q", "-b", "-", HOST]).stdin(batch).stdout(Stdio::null());
             }
