@@ -43,8 +43,8 @@ impl CpuTime {
         Self { user, kernel }
     }
 
-    /// What the threads of a process have used so far, by name; numbers at the end of a name are left out. `ended` are
-    /// those that are gone.
+    /// What the threads of a process have used so far, by name; numbers at the end of a name are left out. `main` is the
+    /// first, `ended` are those that are gone.
     ///
     /// # Panics
     ///
@@ -55,9 +55,8 @@ impl CpuTime {
         for task in tasks.flatten() {
             // It may end just now.
             let Ok(stat) = fs::read_to_string(task.path().join("stat")) else { continue };
-            let name =
-                stat.split_once('(').and_then(|(_, rest)| rest.rsplit_once(')')).map_or("", |(n, _)| n);
-            let name = name.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches('-');
+            let is_main = task.file_name().to_str() == Some(pid.to_string().as_str());
+            let name = if is_main { "main" } else { name_without_number(&stat) };
             let [user, kernel, ..] = times(&stat);
             let sum = found.entry(name.to_owned()).or_default();
             *sum = *sum + Self { user, kernel };
@@ -70,6 +69,12 @@ impl CpuTime {
         }
         found
     }
+}
+
+/// The name in a line of `stat`.
+fn name_without_number(stat: &str) -> &str {
+    let name = stat.split_once('(').and_then(|(_, rest)| rest.rsplit_once(')')).map_or("", |(name, _)| name);
+    name.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches('-')
 }
 
 /// utime, stime, cutime and cstime of a line of `stat`, in seconds.
@@ -159,12 +164,20 @@ mod tests {
     }
 
     #[test]
-    fn knows_this_process() {
+    fn knows_this_process_and_its_threads() {
         let pid = std::process::id();
         assert!(Memory::of_process(pid).own > 0);
-        let name = fs::read_to_string("/proc/thread-self/comm").unwrap();
-        let (all, before) = (CpuTime::of_threads(pid), CpuTime::of_process(pid));
-        assert!(all.keys().any(|found| name.starts_with(found.as_str())), "{name} is not in {all:?}");
+        let (end, wait) = std::sync::mpsc::channel::<()>();
+        let (begun, begins) = std::sync::mpsc::channel();
+        let work = move || begun.send(()).is_ok() && wait.recv().is_err();
+        let thread = std::thread::Builder::new().name("some-thread-7".into()).spawn(work).unwrap();
+        // Its name is there before its work begins.
+        begins.recv().unwrap();
+        let found = CpuTime::of_threads(pid);
+        drop(end);
+        assert!(thread.join().unwrap());
+        assert!(found.contains_key("main") && found.contains_key("some-thread"), "{found:?}");
+        let before = CpuTime { user: 1.0, kernel: 2.0 };
         assert_eq!(before - (before + before), CpuTime::default());
     }
 

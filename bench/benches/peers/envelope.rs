@@ -28,6 +28,9 @@ struct Workshop {
     target: PathBuf,
 }
 
+/// Makes so many octets; the number varies them.
+type Make = fn(usize, u64) -> Vec<u8>;
+
 /// If this process was started to seal a file, it does, and ends. To be called before anything else.
 pub fn seal_if_asked() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -106,7 +109,7 @@ pub fn compress(bench: &Bench) {
     let octets = bench.plan.octets().min(OCTETS_MAX);
     let length = usize::try_from(octets).expect("it fits");
     let source = bench.disk.path().join("compress");
-    let kinds: [(&str, fn(usize, u64) -> Vec<u8>); 3] =
+    let kinds: [(&str, Make); 3] =
         [("STEP text", cad::step_text), ("mesh", cad::mesh), ("noise", cad::noise)];
     for (kind, make) in kinds {
         if bench.plan.is_short && kind == "mesh" {

@@ -54,6 +54,9 @@ struct Bench {
     keys: [Key; 2],
 }
 
+/// Measures something, and prints a table.
+type Part = fn(&Bench);
+
 fn main() {
     station_process::serve_if_asked();
     envelope::seal_if_asked();
@@ -63,7 +66,7 @@ fn main() {
         "{} MiB, {} rounds in turns, medians; sender on core {}, receiver on core {}; GB = 10^9 octets\n",
         bench.plan.mib, bench.plan.rounds, bench.cores[0], bench.cores[1]
     );
-    let parts: [(&str, fn(&Bench)); 7] = [
+    let parts: [(&str, Part); 7] = [
         ("plain", plain::run),
         ("tls", tls::run),
         ("disk", disk::run),

@@ -61,8 +61,9 @@ pub fn run(bench: &Bench) {
         .filter_map(|(transfer, before)| Some((last.get(transfer)?.saturating_sub(*before)) as f64 / 1e6))
         .collect();
     print_shares(&mut shares, sessions, seconds, used);
-    for (side, before, after) in [("sender", idle[0], busy[0]), ("receiver", idle[1], busy[1])] {
-        print_memory(side, before, after, sessions);
+    for (at, (side, setting)) in [("sender", sending), ("receiver", receiving)].into_iter().enumerate() {
+        let pool_bytes = (setting.shards * setting.pool_blocks * setting.block_bytes) as u64;
+        print_memory(side, idle[at], busy[at], pool_bytes, sessions);
     }
     println!();
 }
@@ -110,14 +111,17 @@ fn print_shares(shares: &mut [f64], sessions: usize, seconds: f64, cpu: [f64; 2]
     }
 }
 
-fn print_memory(side: &str, before: Memory, after: Memory, sessions: usize) {
+/// What a session costs, with its share of the pool: where the pool is registered with the ring, all of it is there from
+/// the start.
+fn print_memory(side: &str, before: Memory, after: Memory, pool_bytes: u64, sessions: usize) {
     let mib = |octets: u64| octets as f64 / f64::from(1 << 20);
     println!(
-        "  memory of the {side}: {:.1} MiB idle, {:.1} MiB with all sessions: {:.3} MiB for a session; besides, mapped \
-         files: {:.1} MiB",
+        "  memory of the {side}: {:.1} MiB before, {:.1} MiB with all sessions, {:.2} MiB each; of it at most {:.0} MiB are \
+         its pool; besides, {:.1} MiB of mapped files",
         mib(before.own),
         mib(after.own),
-        mib(after.own.saturating_sub(before.own)) / sessions as f64,
+        mib(after.own) / sessions as f64,
+        mib(pool_bytes),
         mib(after.mapped)
     );
 }
