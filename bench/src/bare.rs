@@ -5,8 +5,21 @@ use std::time::{Duration, Instant};
 
 use odile_uring::{Listener, Shard, ShardConfig, SocketOptions, Stream, Workers};
 
-/// Sends so many octets from a shard on one core to a shard on another; gives the time it took.
-pub fn send(octets: u64) -> Duration {
+use crate::measure::thread_seconds;
+
+/// What it took.
+#[derive(Debug, Clone, Copy)]
+pub struct Sent {
+    /// From the first octet to the last.
+    pub took: Duration,
+    /// Processor seconds of the sender.
+    pub sender_seconds: f64,
+    /// Processor seconds of the receiver.
+    pub receiver_seconds: f64,
+}
+
+/// Sends so many octets from a shard on one core to a shard on another.
+pub fn send(octets: u64) -> Sent {
     let cores = odile_uring::available_cpus();
     let workers = Workers::start(1).expect("threads can be started");
     let config = |index: usize| ShardConfig {
@@ -32,7 +45,7 @@ pub fn send(octets: u64) -> Duration {
         let stream = Stream::connect(address, SocketOptions::default(), Duration::from_secs(5)).await;
         let stream = stream.expect("a connection");
         let mut block = shard.pool.reserve(1).await.pop().expect("one block");
-        let began = Instant::now();
+        let (began, before) = (Instant::now(), thread_seconds());
         let mut left = octets;
         while left > 0 {
             let count = usize::try_from(left).unwrap_or(usize::MAX).min(block.len());
@@ -41,23 +54,24 @@ pub fn send(octets: u64) -> Duration {
             block = back;
             left -= count as u64;
         }
-        began
+        (began, thread_seconds() - before)
     })
     .expect("io_uring");
-    let began = sender.join();
-    let (received, ended) = receiver.join();
+    let (began, sender_seconds) = sender.join();
+    let (received, ended, receiver_seconds) = receiver.join();
     assert_eq!(received, octets, "everything arrived");
-    ended - began
+    Sent { took: ended - began, sender_seconds, receiver_seconds }
 }
 
-async fn discard(shard: Shard, stream: Stream) -> (u64, Instant) {
+/// Gives octets, when the last came, and processor seconds.
+async fn discard(shard: Shard, stream: Stream) -> (u64, Instant, f64) {
     let mut block = shard.pool.reserve(1).await.pop().expect("one block");
-    let mut received = 0;
+    let (mut received, before) = (0, thread_seconds());
     loop {
         let (count, back) = stream.read(block).await;
         block = back;
         match count.expect("the sender sends") {
-            0 => return (received, Instant::now()),
+            0 => return (received, Instant::now(), thread_seconds() - before),
             count => received += count as u64,
         }
     }

@@ -1,14 +1,22 @@
-//! What the benchmarks share: generated data, pairs of stations, a bare loop as the limit, medians.
+//! What the benchmarks share: data, pairs of stations, other people's software, a bare loop as the limit, medians.
 
 #![allow(clippy::cast_precision_loss, reason = "figures of three digits are printed")]
 
 pub mod bare;
 pub mod cad;
+pub mod homes;
 pub mod machine;
 pub mod measure;
 pub mod pair;
+pub mod peer;
 pub mod primitive;
+pub mod processes;
+pub mod real;
+pub mod rounds;
 pub mod sealing;
+pub mod sender;
+pub mod station_process;
+pub mod stations;
 
 use std::path::PathBuf;
 

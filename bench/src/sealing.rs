@@ -36,6 +36,11 @@ impl Party {
         party
     }
 
+    /// Its key.
+    pub fn key(&self) -> &PrivateKey {
+        self.identity.key()
+    }
+
     /// A plan to seal a source of so many octets.
     pub fn plan(&self, suite: Suite, services: Services, source_bytes: usize) -> Arc<SealPlan> {
         let certificate = Some(self.identity.certificate());

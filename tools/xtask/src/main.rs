@@ -2,6 +2,7 @@
 //!
 //! Only the standard library: it is built before anything else, on every machine that builds Odile.
 
+mod bench_tools;
 mod ci;
 mod crash;
 mod fuzz;
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
             print!("{HELP}");
             Ok(())
         }
+        ["bench-tools"] => bench_tools::install(),
         ["ci"] => ci::run_all(),
         ["crash", "help" | "--help" | "-h"] => {
             print!("{}", crash::HELP);
@@ -85,6 +87,7 @@ fn works(command: &mut Command) -> bool {
 const HELP: &str = "\
 cargo xtask COMMAND
 
+  bench-tools          installs what the benchmark `peers` measures Odile beside, and real CAD files; needs root
   ci                   everything that must pass before a change is taken: formatting, lints, build, tests,
                        documentation, and a smoke run of the benchmarks; stops at the first failure
   crash [--rounds N]   kills stations in the middle of files until each is delivered; `crash --help` tells more
