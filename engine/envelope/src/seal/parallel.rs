@@ -6,6 +6,7 @@ use crate::deflate::Chunk;
 use crate::digest::{HashValue, Hasher};
 use crate::error::{CheckpointError, Misuse};
 use crate::key::PrivateKey;
+use crate::queue::UpTo;
 use crate::seal::checkpoint::{BackCheckpoint, FrontCheckpoint};
 use crate::seal::encrypt::{EncryptLayer, Middle};
 use crate::seal::front::SignLayer;
@@ -48,10 +49,9 @@ impl SealFront {
             return Err(self.wrong_length());
         }
         let mut rest = source;
-        let before = chunk.len();
-        chunk.resize(self.chunk_bytes().max(before), 0);
-        let written = self.sign.pull(&mut rest, &mut chunk[before..])?;
-        chunk.truncate(before + written);
+        let bytes_max = self.chunk_bytes();
+        chunk.reserve_exact(bytes_max.saturating_sub(chunk.len()));
+        self.sign.pull(&mut rest, &mut UpTo { octets: chunk, bytes_max })?;
         Ok(source.len() - rest.len())
     }
 

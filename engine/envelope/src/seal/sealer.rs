@@ -206,7 +206,10 @@ impl Middle for Signed<'_> {
     }
 
     fn read(&mut self, out: &mut [u8]) -> Result<usize, Misuse> {
-        self.sign.pull(&mut self.source, out)
+        let mut room = &mut *out;
+        self.sign.pull(&mut self.source, &mut room)?;
+        let left = room.len();
+        Ok(out.len() - left)
     }
 }
 
