@@ -1,4 +1,4 @@
-//! Octets that wait for room.
+//! Octets that wait for room, and the room that they wait for.
 
 /// Small octets that wait for room: headers, the trailer, a block that did not fit.
 #[derive(Default)]
@@ -29,10 +29,54 @@ impl Queue {
     }
 
     pub fn drain_into(&mut self, out: &mut [u8]) -> usize {
+        let mut room = &mut *out;
+        self.drain_to(&mut room);
+        let left = room.len();
+        out.len() - left
+    }
+
+    pub fn drain_to(&mut self, room: &mut impl Room) {
         let waiting = &self.octets[self.at..];
-        let count = waiting.len().min(out.len());
-        out[..count].copy_from_slice(&waiting[..count]);
+        let count = waiting.len().min(room.left());
+        room.put(&waiting[..count]);
         self.at += count;
-        count
+    }
+}
+
+/// Where octets go, one behind the other.
+pub(crate) trait Room {
+    /// Octets that fit.
+    fn left(&self) -> usize;
+
+    /// Takes octets that fit.
+    fn put(&mut self, octets: &[u8]);
+}
+
+/// The rest of a slice.
+impl Room for &mut [u8] {
+    fn left(&self) -> usize {
+        self.len()
+    }
+
+    fn put(&mut self, octets: &[u8]) {
+        let (place, rest) = std::mem::take(self).split_at_mut(octets.len());
+        place.copy_from_slice(octets);
+        *self = rest;
+    }
+}
+
+/// A buffer that grows up to a length, so that nothing need be filled before.
+pub(crate) struct UpTo<'a> {
+    pub octets: &'a mut Vec<u8>,
+    pub bytes_max: usize,
+}
+
+impl Room for UpTo<'_> {
+    fn left(&self) -> usize {
+        self.bytes_max.saturating_sub(self.octets.len())
+    }
+
+    fn put(&mut self, octets: &[u8]) {
+        self.octets.extend_from_slice(octets);
     }
 }

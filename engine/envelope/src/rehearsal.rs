@@ -90,7 +90,7 @@ impl SealCheckpoint {
         sign.hash = sign.hash.as_ref().map(|hash| hash.advanced(source)).transpose()?;
         let back = &mut moved.back;
         back.position = sum(back.position, transmitted)?;
-        back.transmitted = back.transmitted.advanced(transmitted)?;
+        back.transmitted = back.transmitted.as_ref().map(|hash| hash.advanced(transmitted)).transpose()?;
         Ok(moved)
     }
 }

@@ -6,10 +6,10 @@ mod pki;
 
 use std::sync::Arc;
 
-use odile_envelope::seal::{SealBack, SealFront};
+use odile_envelope::seal::{SealBack, SealFront, TransmittedHash};
 use odile_envelope::{
     CheckpointError, OpenCheckpoint, OpenFinish, Opener, SealCheckpoint, SealOptions, SealPlan, Sealer,
-    Services, Suite, deflate,
+    Services, Suite, deflate, stored,
 };
 use pki::{drain, entropy, noise, open, pki, pump, request, seal, step_text, terms};
 use proptest::prelude::*;
@@ -156,10 +156,45 @@ fn a_seal_goes_on_from_every_checkpoint_with_the_same_octets() {
                 let at = usize::try_from(checkpoint.transmitted_position()).unwrap();
                 let rest = &source[usize::try_from(checkpoint.source_position()).unwrap()..];
                 assert!(drain(&mut sealer, rest, 999) == stream[at..], "{services:?} at {at}");
-                assert_eq!(sealer.transmitted_hash(), suite.hash().hash(&stream));
+                assert_eq!(sealer.transmitted_hash(), Some(suite.hash().hash(&stream)));
             }
         }
     }
+}
+
+#[test]
+fn a_hash_that_nobody_asks_for_is_not_made_and_changes_nothing_else() {
+    let source = step_text(15, 40_000);
+    for services in Services::combinations() {
+        let omitted = SealOptions { transmitted_hash: TransmittedHash::Omitted, ..small_pieces() };
+        let hashed = plan(Suite::S04, services, source.len(), small_pieces());
+        let bare = plan(Suite::S04, services, source.len(), omitted);
+        let (stream, of_hashed) = seal_checkpoints(&hashed, &source, 1531);
+        let (same, of_bare) = seal_checkpoints(&bare, &source, 1531);
+        assert!(stream == same, "{services:?}");
+        assert_eq!(of_hashed.len(), of_bare.len());
+        for octets in &of_bare {
+            let checkpoint = SealCheckpoint::from_bytes(octets).unwrap();
+            let mut sealer = Sealer::resume(bare.clone(), Some(pki().alice.key()), &checkpoint).unwrap();
+            let at = usize::try_from(checkpoint.transmitted_position()).unwrap();
+            let rest = &source[usize::try_from(checkpoint.source_position()).unwrap()..];
+            assert!(drain(&mut sealer, rest, 999) == stream[at..], "{services:?} at {at}");
+            assert_eq!(sealer.transmitted_hash(), None);
+        }
+        for (plan, checkpoints) in [(&hashed, &of_bare), (&bare, &of_hashed)] {
+            let checkpoint = SealCheckpoint::from_bytes(&checkpoints[1]).unwrap();
+            let resumed = Sealer::resume(plan.clone(), Some(pki().alice.key()), &checkpoint);
+            assert_eq!(resumed.err(), Some(CheckpointError::Foreign), "{services:?}");
+        }
+    }
+}
+
+#[test]
+fn what_an_earlier_version_stored_is_told_apart() {
+    let earlier = stored::write(&vec![7_u8; 100], 1).unwrap();
+    let expected = Some(CheckpointError::Version { found: 1, known: 2 });
+    assert_eq!(SealPlan::from_bytes(&earlier, None).err(), expected);
+    assert_eq!(SealCheckpoint::from_bytes(&earlier).err(), expected);
 }
 
 #[test]
@@ -192,6 +227,7 @@ fn what_was_stored_and_damaged_is_refused() {
         (opener.checkpoint().unwrap().to_bytes().unwrap(), &read_open),
     ];
     for (octets, read) in stored {
+        let known = octets[0];
         assert_eq!(read(&octets), Ok(()));
         for end in 0..octets.len() {
             assert_eq!(read(&octets[..end]), Err(CheckpointError::Damaged), "{end}");
@@ -200,7 +236,7 @@ fn what_was_stored_and_damaged_is_refused() {
             let mut damaged = octets.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
             let expected = match bit {
-                0..8 => CheckpointError::Version { found: damaged[0], known: 1 },
+                0..8 => CheckpointError::Version { found: damaged[0], known },
                 _ => CheckpointError::Damaged,
             };
             assert_eq!(read(&damaged), Err(expected), "bit {bit}");

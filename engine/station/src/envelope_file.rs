@@ -222,7 +222,7 @@ pub fn seal(
     Ok(Sealed {
         source_bytes,
         envelope_bytes: sealer.transmitted_position(),
-        hash: sealer.transmitted_hash(),
+        hash: sealer.transmitted_hash().ok_or(Misuse::OutOfTurn("the plan omits the hash"))?,
     })
 }
 

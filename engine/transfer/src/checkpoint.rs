@@ -18,7 +18,7 @@ use crate::staging::StagingCheckpoint;
 use crate::witness::WitnessState;
 
 /// First octet of a stored slot.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Where a sender can go on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -137,7 +137,7 @@ impl Packed {
         self.back.position()
     }
 
-    pub fn transmitted_hash(&self) -> HashValue {
+    pub fn transmitted_hash(&self) -> Option<HashValue> {
         self.back.transmitted_hash()
     }
 

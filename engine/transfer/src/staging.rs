@@ -197,16 +197,13 @@ impl Staging {
         self.walk.as_ref().map_or(0, RecordWalk::records)
     }
 
-    /// Octets and hash of the stream so far: at the end, what the receipt must state.
-    pub fn transmitted(&self) -> Transmitted {
-        match &self.way {
-            Way::Direct(sealer) => {
-                Transmitted { octets: sealer.transmitted_position(), hash: sealer.transmitted_hash() }
-            }
-            Way::Packed(packed) => {
-                Transmitted { octets: packed.transmitted_position(), hash: packed.transmitted_hash() }
-            }
-        }
+    /// Octets and hash of the stream so far: at the end, what the receipt must state. None if the plan omits the hash.
+    pub fn transmitted(&self) -> Option<Transmitted> {
+        let (octets, hash) = match &self.way {
+            Way::Direct(sealer) => (sealer.transmitted_position(), sealer.transmitted_hash()),
+            Way::Packed(packed) => (packed.transmitted_position(), packed.transmitted_hash()),
+        };
+        Some(Transmitted { octets, hash: hash? })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use odile_envelope::seal::TransmittedHash;
 use odile_envelope::{Misuse, SealOptions, SealPlan, SealRequest, Sealer, Services, Suite};
 use odile_transfer::{Compress, PackedChunk, PlainChunk, Staging, StagingError};
 use odile_wire::data::{End, Records};
@@ -26,6 +27,10 @@ impl Compress for Broken {
 }
 
 fn plan(source: &[u8], compress: bool) -> Arc<SealPlan> {
+    plan_with(source, compress, SealOptions { chunk_bytes: 4096, ..SealOptions::default() })
+}
+
+fn plan_with(source: &[u8], compress: bool, options: SealOptions) -> Arc<SealPlan> {
     let request = SealRequest {
         suite: Suite::S04,
         services: Services { compress, ..Services::NONE },
@@ -33,7 +38,7 @@ fn plan(source: &[u8], compress: bool) -> Arc<SealPlan> {
         signing_time: 0,
         signer: None,
         recipient: None,
-        options: SealOptions { chunk_bytes: 4096, ..SealOptions::default() },
+        options,
     };
     Arc::new(SealPlan::new(&request, &mut |_: &mut [u8]| {}).expect("it needs no keys"))
 }
@@ -88,10 +93,25 @@ fn any_batch_and_any_slices_give_the_stream_of_the_sealer() {
                 let stream = staged(&mut staging, &source, slice, take).unwrap();
                 assert!(stream == expected, "{octets} octets, {batch} at a time");
                 assert_eq!(staging.source_position(), octets as u64);
-                assert_eq!(staging.transmitted().octets, stream.len() as u64);
-                assert_eq!(staging.transmitted().hash, Suite::S04.hash().hash(&stream));
+                let transmitted = staging.transmitted().unwrap();
+                assert_eq!(transmitted.octets, stream.len() as u64);
+                assert_eq!(transmitted.hash, Suite::S04.hash().hash(&stream));
             }
         }
+    }
+}
+
+#[test]
+fn a_hash_that_the_plan_omits_is_not_told() {
+    let source = source(10_000);
+    for compress in [false, true] {
+        let expected = sealed(&plan(&source, compress), &source);
+        let options =
+            SealOptions { transmitted_hash: TransmittedHash::Omitted, ..plan(&source, compress).options() };
+        let mut staging =
+            Staging::new(plan_with(&source, compress, options), None, Records::None, 2).unwrap();
+        assert!(staged(&mut staging, &source, 1000, 3000).unwrap() == expected);
+        assert_eq!(staging.transmitted(), None);
     }
 }
 

@@ -10,7 +10,7 @@ use crate::error::CheckpointError;
 use crate::stored;
 
 /// First octet of a stored checkpoint.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// A position between two chunks (without compression: anywhere), and all that is needed to go on from it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,7 +32,8 @@ pub struct BackCheckpoint {
     pub(super) plan: [u8; 8],
     pub(crate) pack: Option<PackState>,
     pub(crate) encrypt: Option<EncryptState>,
-    pub(crate) transmitted: Midstate,
+    /// Of what was transmitted, if the plan wants its hash.
+    pub(crate) transmitted: Option<Midstate>,
     pub(crate) position: u64,
 }
 

@@ -7,7 +7,7 @@ use crate::certificate::Certificate;
 use crate::digest::Hasher;
 use crate::error::{CheckpointError, Misuse};
 use crate::key::PrivateKey;
-use crate::queue::Queue;
+use crate::queue::{Queue, Room};
 use crate::seal::checkpoint::SignState;
 use crate::seal::plan::SealPlan;
 use crate::seal::sign;
@@ -93,38 +93,35 @@ impl SignLayer {
         self.source_left() == 0 && self.queue.is_empty() && self.is_trailer_queued
     }
 
-    /// Takes from the front of `source`, writes to the front of `out`. Nothing written: source is missing, or done.
-    pub fn pull(&mut self, source: &mut &[u8], out: &mut [u8]) -> Result<usize, Misuse> {
-        let mut written = 0;
+    /// Takes from the front of `source`, writes to `room`. Nothing written: source is missing, or done.
+    pub fn pull(&mut self, source: &mut &[u8], room: &mut impl Room) -> Result<(), Misuse> {
         loop {
-            written += self.queue.drain_into(&mut out[written..]);
-            if written == out.len() {
-                return Ok(written);
+            self.queue.drain_to(room);
+            if room.left() == 0 {
+                return Ok(());
             }
             if self.segment_left > 0 {
-                let count = self.copy(source, &mut out[written..]);
-                if count == 0 {
-                    return Ok(written);
+                if self.copy(source, room) == 0 {
+                    return Ok(());
                 }
-                written += count;
             } else if self.source_left() > 0 {
                 self.open_segment();
             } else if self.is_trailer_queued {
-                return Ok(written);
+                return Ok(());
             } else {
                 self.queue_trailer()?;
             }
         }
     }
 
-    fn copy(&mut self, source: &mut &[u8], out: &mut [u8]) -> usize {
+    fn copy(&mut self, source: &mut &[u8], room: &mut impl Room) -> usize {
         let left = usize::try_from(self.segment_left).unwrap_or(usize::MAX);
-        let count = left.min(source.len()).min(out.len());
+        let count = left.min(source.len()).min(room.left());
         let (taken, rest) = source.split_at(count);
         if let Some(signing) = &mut self.signing {
             signing.hasher.update(taken);
         }
-        out[..count].copy_from_slice(taken);
+        room.put(taken);
         *source = rest;
         self.segment_left -= count as u64;
         self.source_at += count as u64;

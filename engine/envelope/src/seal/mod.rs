@@ -29,5 +29,5 @@ pub(crate) mod sign;
 
 pub use checkpoint::{BackCheckpoint, FrontCheckpoint, SealCheckpoint};
 pub use parallel::{SealBack, SealFront};
-pub use plan::{ContentKey, Embed, SealOptions, SealPlan, SealRequest};
+pub use plan::{ContentKey, Embed, SealOptions, SealPlan, SealRequest, TransmittedHash};
 pub use sealer::{SealProgress, Sealer};

@@ -6,11 +6,12 @@ use crate::deflate::Chunk;
 use crate::digest::{HashValue, Hasher};
 use crate::error::{CheckpointError, Misuse};
 use crate::key::PrivateKey;
+use crate::queue::UpTo;
 use crate::seal::checkpoint::{BackCheckpoint, FrontCheckpoint};
 use crate::seal::encrypt::{EncryptLayer, Middle};
 use crate::seal::front::SignLayer;
 use crate::seal::pack::Packer;
-use crate::seal::plan::SealPlan;
+use crate::seal::plan::{SealPlan, TransmittedHash};
 
 /// The first half: cuts the source, signed if the plan says so, into chunks.
 ///
@@ -48,10 +49,9 @@ impl SealFront {
             return Err(self.wrong_length());
         }
         let mut rest = source;
-        let before = chunk.len();
-        chunk.resize(self.chunk_bytes().max(before), 0);
-        let written = self.sign.pull(&mut rest, &mut chunk[before..])?;
-        chunk.truncate(before + written);
+        let bytes_max = self.chunk_bytes();
+        chunk.reserve_exact(bytes_max.saturating_sub(chunk.len()));
+        self.sign.pull(&mut rest, &mut UpTo { octets: chunk, bytes_max })?;
         Ok(source.len() - rest.len())
     }
 
@@ -161,23 +161,27 @@ impl SealBack {
         self.outlet.position
     }
 
-    /// The hash over all octets written so far: at the end, what the receipt must state.
-    pub fn transmitted_hash(&self) -> HashValue {
-        self.outlet.transmitted.clone().finish()
+    /// The hash over all octets written so far: at the end, what the receipt must state. None if the plan omits it.
+    pub fn transmitted_hash(&self) -> Option<HashValue> {
+        self.outlet.transmitted_hash()
     }
 }
 
 /// The last layer, and the count and hash of what leaves.
 pub(super) struct Outlet {
     pub encrypt: Option<EncryptLayer>,
-    pub transmitted: Hasher,
+    transmitted: Option<Hasher>,
     pub position: u64,
 }
 
 impl Outlet {
     pub fn new(plan: &SealPlan) -> Result<Self, Misuse> {
         let encrypt = if plan.terms.services.encrypt { Some(EncryptLayer::new(plan)?) } else { None };
-        Ok(Self { encrypt, transmitted: Hasher::new(plan.terms.suite.hash()), position: 0 })
+        let transmitted = match plan.terms.options.transmitted_hash {
+            TransmittedHash::Computed => Some(Hasher::new(plan.terms.suite.hash())),
+            TransmittedHash::Omitted => None,
+        };
+        Ok(Self { encrypt, transmitted, position: 0 })
     }
 
     pub fn resume(plan: &SealPlan, checkpoint: &BackCheckpoint) -> Result<Self, CheckpointError> {
@@ -186,11 +190,12 @@ impl Outlet {
             (None, false) => None,
             _ => return Err(CheckpointError::Foreign),
         };
-        Ok(Self {
-            encrypt,
-            transmitted: Hasher::resume(&checkpoint.transmitted)?,
-            position: checkpoint.position,
-        })
+        let transmitted = match (&checkpoint.transmitted, plan.terms.options.transmitted_hash) {
+            (Some(midstate), TransmittedHash::Computed) => Some(Hasher::resume(midstate)?),
+            (None, TransmittedHash::Omitted) => None,
+            _ => return Err(CheckpointError::Foreign),
+        };
+        Ok(Self { encrypt, transmitted, position: checkpoint.position })
     }
 
     pub fn pull(&mut self, middle: &mut dyn Middle, out: &mut [u8]) -> Result<usize, Misuse> {
@@ -201,9 +206,15 @@ impl Outlet {
             let _ = middle.next_unit();
             middle.read(out)?
         };
-        self.transmitted.update(&out[..written]);
+        if let Some(transmitted) = &mut self.transmitted {
+            transmitted.update(&out[..written]);
+        }
         self.position += written as u64;
         Ok(written)
+    }
+
+    pub fn transmitted_hash(&self) -> Option<HashValue> {
+        self.transmitted.clone().map(Hasher::finish)
     }
 
     pub fn is_between_units(&self) -> bool {
@@ -219,7 +230,7 @@ impl Outlet {
             plan,
             pack,
             encrypt: self.encrypt.as_ref().map(EncryptLayer::state),
-            transmitted: self.transmitted.midstate(),
+            transmitted: self.transmitted.as_ref().map(Hasher::midstate),
             position: self.position,
         }
     }

@@ -23,7 +23,7 @@ pub const PIECE_BYTES_MIN: u32 = 1024;
 /// See [`PIECE_BYTES_MIN`].
 pub const PIECE_BYTES_MAX: u32 = 16 * 1024 * 1024;
 /// First octet of a stored plan.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Whether the signer's certificate travels with the signature.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +33,16 @@ pub enum Embed {
     Nothing,
     /// Yes.
     SignerCertificate,
+}
+
+/// Whether the transmitted stream is hashed on its way out. Only a signed receipt states that hash.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TransmittedHash {
+    /// Yes, with the hash function of the suite.
+    #[default]
+    Computed,
+    /// No: nobody will ask for it.
+    Omitted,
 }
 
 /// What a plan is made from.
@@ -65,6 +75,8 @@ pub struct SealOptions {
     pub segment_bytes: u32,
     /// Whether the signer's certificate travels along.
     pub embed: Embed,
+    /// Whether what is transmitted is hashed.
+    pub transmitted_hash: TransmittedHash,
 }
 
 impl Default for SealOptions {
@@ -74,6 +86,7 @@ impl Default for SealOptions {
             chunk_bytes: 1024 * 1024,
             segment_bytes: 1024 * 1024,
             embed: Embed::Nothing,
+            transmitted_hash: TransmittedHash::Computed,
         }
     }
 }

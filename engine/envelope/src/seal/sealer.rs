@@ -162,10 +162,10 @@ impl Sealer {
         }
     }
 
-    /// The hash over all octets written so far: at the end, what the receipt must state.
-    pub fn transmitted_hash(&self) -> HashValue {
+    /// The hash over all octets written so far: at the end, what the receipt must state. None if the plan omits it.
+    pub fn transmitted_hash(&self) -> Option<HashValue> {
         match &self.way {
-            Way::Direct(direct) => direct.outlet.transmitted.clone().finish(),
+            Way::Direct(direct) => direct.outlet.transmitted_hash(),
             Way::Packed(packed) => packed.back.transmitted_hash(),
         }
     }
@@ -206,7 +206,10 @@ impl Middle for Signed<'_> {
     }
 
     fn read(&mut self, out: &mut [u8]) -> Result<usize, Misuse> {
-        self.sign.pull(&mut self.source, out)
+        let mut room = &mut *out;
+        self.sign.pull(&mut self.source, &mut room)?;
+        let left = room.len();
+        Ok(out.len() - left)
     }
 }
 

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use odile_catalog::{Outbound, Transmitted};
+use odile_envelope::seal::TransmittedHash;
 use odile_envelope::{Certificate, Identity, Misuse, SealOptions, SealPlan, SealRequest, Services, Suite};
 use odile_transfer::{
     Compress, Departure, DepartureCheckpoint, DepartureError, FillError, Form, Framing, PackedChunk,
@@ -344,7 +345,7 @@ fn seal_plan(
         signing_time: now_seconds(),
         signer: plan.signer.as_ref().map(|identity| identity.certificate()),
         recipient: plan.recipient.as_deref(),
-        options: plan.options,
+        options: SealOptions { transmitted_hash: transmitted_hash(outbound), ..plan.options },
     };
     let seal = SealPlan::new(&request, &mut entropy::fill)?;
     if kept.is_wanted {
@@ -366,8 +367,14 @@ fn fits(found: &SealPlan, plan: &PumpPlan, layers: Services) -> bool {
     found.services() == layers
         && suite.is_none_or(|suite| suite == found.suite())
         && found.source_bytes() == plan.outbound.source_identity.size
+        && found.options().transmitted_hash == transmitted_hash(&plan.outbound)
         // A certificate that was exchanged meanwhile may have been so because its key is lost.
         && plan.recipient.as_ref().is_none_or(|recipient| found.is_for(recipient))
+}
+
+/// Only a signed receipt states the hash of what was transmitted.
+fn transmitted_hash(outbound: &Outbound) -> TransmittedHash {
+    if outbound.services.signed_receipt { TransmittedHash::Computed } else { TransmittedHash::Omitted }
 }
 
 /// The key that the plan is to be signed with: not always the one that new files are signed with now.

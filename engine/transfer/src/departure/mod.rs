@@ -273,11 +273,11 @@ impl Departure {
     }
 
     /// Octets and hash of what the receipt must state, over the whole file, once it is finished. None for a plain file
-    /// without a witness.
+    /// without a witness, and for a sealed one whose plan omits the hash.
     pub fn transmitted(&self) -> Option<Transmitted> {
         match &self.way {
             Way::Plain(plain) => plain.transmitted(),
-            Way::Sealed(sealed) => Some(sealed.transmitted()),
+            Way::Sealed(sealed) => sealed.transmitted(),
         }
     }
 }

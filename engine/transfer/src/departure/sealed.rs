@@ -194,7 +194,7 @@ impl SealedDeparture {
         EndFile { record_count, ..self.outgoing.end_file() }
     }
 
-    pub fn transmitted(&self) -> Transmitted {
+    pub fn transmitted(&self) -> Option<Transmitted> {
         self.staging.transmitted()
     }
 }

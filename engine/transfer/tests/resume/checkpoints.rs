@@ -100,7 +100,7 @@ fn another_version_is_refused_by_number() {
     let mut octets = slot.to_bytes().unwrap();
     octets[0] = 9;
     let error = Slot::<ArrivalCheckpoint>::from_bytes(&octets).unwrap_err();
-    assert_eq!(error.to_string(), "the checkpoint has version 9, this program writes 1");
+    assert_eq!(error.to_string(), "the checkpoint has version 9, this program writes 2");
 }
 
 #[test]
