@@ -15,6 +15,8 @@ pub fn send(octets: u64) -> Duration {
         ring_entries: 64,
         pool_blocks: 4,
         block_bytes: 1 << 20,
+        polling: None,
+        huge_pages: None,
         workers: workers.clone(),
         faults: None,
     };
