@@ -28,6 +28,8 @@ pub fn send(octets: u64) -> Sent {
         ring_entries: 64,
         pool_blocks: 4,
         block_bytes: 1 << 20,
+        polling: None,
+        huge_pages: None,
         workers: workers.clone(),
         faults: None,
     };

@@ -57,7 +57,7 @@ pub use odile_envelope as envelope;
 pub use odile_partner as partner;
 pub use odile_transfer::{NameError, checked_dataset_name, dataset_name_from};
 pub use odile_uring::{
-    Faults, Finding, Operation, Pattern, Severity, SyntheticContent, SyntheticFile, available_cpus,
-    forbid_core_dumps, free_space, probe, same_filesystem,
+    Congestion, Faults, Finding, HugePages, Operation, Pattern, Severity, SyntheticContent, SyntheticFile,
+    available_cpus, forbid_core_dumps, free_space, probe, same_filesystem,
 };
 pub use odile_wire as wire;

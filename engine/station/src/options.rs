@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use odile_partner::{DeflateLevel, SessionSettings};
-use odile_uring::{Faults, SocketOptions, SyntheticContent};
+use odile_uring::{Faults, HugePages, SocketOptions, SyntheticContent};
 
 /// How a station runs.
 #[derive(Clone)]
@@ -17,8 +17,14 @@ pub struct Options {
     pub workers: usize,
     /// Buffers of each shard; a transfer needs [`Options::BLOCKS_PER_TRANSFER`].
     pub pool_blocks: usize,
-    /// Bytes of each buffer.
+    /// Bytes of each buffer, at least [`Options::BLOCK_BYTES_MIN`].
     pub block_bytes: usize,
+    /// What is asked of the kernel for the buffers' memory.
+    pub huge_pages: Option<HugePages>,
+    /// Entries of each shard's submission queue.
+    pub ring_entries: u32,
+    /// A thread of the kernel for each shard takes what is submitted, and sleeps after so long without work.
+    pub polling: Option<Duration>,
     /// Bytes of a source that are mapped at a time.
     pub window_bytes: usize,
     /// Received data is synced to disk behind the write position each time so many bytes have come.
@@ -57,6 +63,9 @@ impl Options {
     /// A transfer never uses more blocks than this.
     pub const BLOCKS_PER_TRANSFER: usize = 6;
 
+    /// A buffer holds the largest Data Exchange Buffer, and what TLS adds to it.
+    pub const BLOCK_BYTES_MIN: usize = 128 << 10;
+
     /// For this machine: a shard for each core, pinned.
     pub fn for_this_machine() -> Self {
         let cpus = odile_uring::available_cpus();
@@ -78,6 +87,9 @@ impl Default for Options {
             workers: 2,
             pool_blocks: 16,
             block_bytes: BLOCK_BYTES,
+            huge_pages: None,
+            ring_entries: 256,
+            polling: None,
             window_bytes: 8 << 20,
             sync_bytes: 64 << 20,
             checkpoint_bytes: 256 << 20,
@@ -100,4 +112,5 @@ const SHARDS_MAX: usize = 8;
 
 // A shard must be able to run a transfer, and a block to hold the largest Data Exchange Buffer.
 const _: () = assert!(Options::BLOCKS_PER_TRANSFER <= 16);
-const _: () = assert!(BLOCK_BYTES >= odile_wire::stream::STREAM_BUFFER_MAX as usize);
+const _: () = assert!(BLOCK_BYTES >= Options::BLOCK_BYTES_MIN);
+const _: () = assert!(Options::BLOCK_BYTES_MIN >= odile_wire::stream::STREAM_BUFFER_MAX as usize);

@@ -135,6 +135,7 @@ impl Station {
     fn start_shards(&mut self) -> Result<Orders, StationError> {
         let shared = Arc::clone(&self.handle.shared);
         let options = &shared.options;
+        options.sockets.check()?;
         let workers = Workers::start(options.workers)
             .map_err(StationError::io("start workers for", shared.home.root()))?;
         let mut senders = Vec::new();
@@ -147,9 +148,11 @@ impl Station {
             let config = ShardConfig {
                 index,
                 cpu,
-                ring_entries: RING_ENTRIES,
+                ring_entries: options.ring_entries,
+                polling: options.polling,
                 pool_blocks: options.pool_blocks.max(Options::BLOCKS_PER_TRANSFER),
                 block_bytes: options.block_bytes,
+                huge_pages: options.huge_pages,
                 workers: workers.clone(),
                 faults: options.faults.clone(),
             };
@@ -439,7 +442,6 @@ pub(crate) fn enqueue(shared: &Shared, request: &SendRequest) -> Result<Outbound
     Ok(outbound)
 }
 
-const RING_ENTRIES: u32 = 256;
 /// Sessions of one shard.
 const SESSIONS_MAX: usize = 1024;
 const STOP_LIMIT: Duration = Duration::from_secs(15);

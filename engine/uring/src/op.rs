@@ -5,6 +5,7 @@
 
 use std::io;
 use std::marker::PhantomData;
+use std::sync::atomic::{Ordering, fence};
 
 use io_uring::{cqueue, squeue};
 use tokio_uring::{OneshotOutputTransform, UnsubmittedOneshot};
@@ -29,5 +30,9 @@ impl<D: 'static> OneshotOutputTransform for Complete<D> {
 /// Every pointer and descriptor in `entry` must be kept valid by `data` (on the heap or otherwise at an address
 /// that does not change when `data` moves), and nobody else may use memory that the kernel writes to.
 pub(crate) async unsafe fn submit<D: Unpin + 'static>(data: D, entry: squeue::Entry) -> (io::Result<u32>, D) {
-    UnsubmittedOneshot::new(data, Complete(PhantomData), entry).submit().await
+    let in_flight = UnsubmittedOneshot::new(data, Complete(PhantomData), entry).submit();
+    // Where a thread of the kernel polls the queue: it must see the entry before we look whether it sleeps, else both
+    // would wait. The driver's version of io-uring has no such barrier.
+    fence(Ordering::SeqCst);
+    in_flight.await
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam::queue::ArrayQueue;
-use memmap2::{MmapMut, MmapOptions};
+use memmap2::{Advice, MmapMut, MmapOptions};
 use tokio::sync::Semaphore;
 use tokio_uring::buf::fixed::FixedBufRegistry;
 use tokio_uring::buf::{IoBuf, IoBufMut};
@@ -32,6 +32,15 @@ pub struct Block {
     start: *mut u8,
 }
 
+/// What is asked of the kernel for a pool's memory; without it, it does as it is set for the whole machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HugePages {
+    /// Pages of 2 MiB where it can.
+    Wanted,
+    /// None.
+    Unwanted,
+}
+
 struct Area {
     // Never touched through this handle after `blocks_from`: blocks hold pointers into it.
     memory: MmapMut,
@@ -49,8 +58,14 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// If there is no memory, or no block or more than 1024 were asked for.
-    pub(crate) fn new(shard: usize, blocks: usize, block_bytes: usize) -> Result<Self, Error> {
+    /// If there is no memory, no block or more than 1024 were asked for, or huge pages are wanted and the kernel was
+    /// built without them.
+    pub(crate) fn new(
+        shard: usize,
+        blocks: usize,
+        block_bytes: usize,
+        huge_pages: Option<HugePages>,
+    ) -> Result<Self, Error> {
         let unreasonable = || io::Error::new(io::ErrorKind::InvalidInput, "1 to 1024 blocks are possible");
         let count = u16::try_from(blocks).ok().filter(|count| (1..=1024).contains(count));
         let count =
@@ -60,6 +75,16 @@ impl Pool {
             .len(block_bytes * blocks)
             .map_anon()
             .about("reserve memory for", format!("{blocks} buffers of {block_bytes} bytes"))?;
+        // Before the first page is there: registering brings in all of them.
+        match huge_pages {
+            Some(HugePages::Wanted) => memory.advise(Advice::HugePage),
+            Some(HugePages::Unwanted) => memory.advise(Advice::NoHugePage),
+            None => Ok(()),
+        }
+        .about(
+            "set huge pages for",
+            "the buffers: this kernel has no transparent huge pages, leave the flag out",
+        )?;
         let free = ArrayQueue::new(blocks);
         for index in 0..count {
             // The queue has room for every index, so this cannot fail.
@@ -210,7 +235,7 @@ mod tests {
 
     #[test]
     fn a_block_comes_back_when_it_is_dropped() {
-        let pool = Pool::new(0, 2, 5000).unwrap();
+        let pool = Pool::new(0, 2, 5000, None).unwrap();
         assert_eq!(pool.block_bytes(), 8192);
         let rt = tokio::runtime::Builder::new_current_thread().build().unwrap();
         rt.block_on(async {
@@ -227,8 +252,44 @@ mod tests {
 
     #[test]
     fn refuses_a_pool_without_blocks() {
-        assert!(Pool::new(0, 0, 4096).is_err());
-        assert!(Pool::new(0, 1025, 4096).is_err());
-        assert!(Pool::new(0, 1024, 4096).is_ok());
+        assert!(Pool::new(0, 0, 4096, None).is_err());
+        assert!(Pool::new(0, 1025, 4096, None).is_err());
+        assert!(Pool::new(0, 1024, 4096, None).is_ok());
+    }
+
+    #[test]
+    fn the_kernel_is_told_about_huge_pages() {
+        if !std::path::Path::new("/sys/kernel/mm/transparent_hugepage").exists() {
+            eprintln!("skipped: this kernel has no transparent huge pages");
+            return;
+        }
+        for (wish, flag) in [(HugePages::Wanted, "hg"), (HugePages::Unwanted, "nh")] {
+            let pool = Pool::new(0, 4, 1 << 20, Some(wish)).unwrap();
+            let start = pool.area.memory.as_ptr() as usize;
+            let flags = flags_of_mapping(start);
+            assert!(flags.split_whitespace().any(|word| word == flag), "{wish:?}: {flags}");
+            let plain = Pool::new(0, 4, 1 << 20, None).unwrap();
+            let flags = flags_of_mapping(plain.area.memory.as_ptr() as usize);
+            assert!(!flags.split_whitespace().any(|word| word == flag), "{flags}");
+        }
+    }
+
+    /// `VmFlags` of the mapping that holds this address.
+    fn flags_of_mapping(address: usize) -> String {
+        let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let mut is_it = false;
+        for line in maps.lines() {
+            let range = line.split(' ').next().and_then(|range| range.split_once('-'));
+            if let Some((start, end)) = range
+                && let (Ok(start), Ok(end)) =
+                    (usize::from_str_radix(start, 16), usize::from_str_radix(end, 16))
+            {
+                is_it = (start..end).contains(&address);
+            }
+            if let (true, Some(flags)) = (is_it, line.strip_prefix("VmFlags:")) {
+                return flags.to_owned();
+            }
+        }
+        panic!("no mapping has {address:x}");
     }
 }

@@ -5,12 +5,13 @@ use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use tokio_uring::Runtime;
 
 use crate::error::{About, Error};
 use crate::faults::{self, Faults};
-use crate::pool::Pool;
+use crate::pool::{HugePages, Pool};
 use crate::worker::Workers;
 
 /// How a shard is set up.
@@ -22,10 +23,15 @@ pub struct ShardConfig {
     pub cpu: Option<usize>,
     /// Entries of the submission queue.
     pub ring_entries: u32,
+    /// A thread of the kernel takes what is submitted, and sleeps when nothing has come for so long; `None`: the
+    /// shard hands it over itself, by system calls.
+    pub polling: Option<Duration>,
     /// Buffers of the shard.
     pub pool_blocks: usize,
     /// Bytes of each buffer.
     pub block_bytes: usize,
+    /// What is asked of the kernel for the buffers' memory.
+    pub huge_pages: Option<HugePages>,
     /// The threads it hands long work to.
     pub workers: Workers,
     /// Simulated disk faults, for tests.
@@ -135,11 +141,16 @@ fn set_up(config: &ShardConfig) -> Result<(Runtime, Shard), Error> {
         pin_to(cpu).about("pin to a core", format!("shard {} to core {cpu}", config.index))?;
     }
     let mut ring = tokio_uring::uring_builder();
-    ring.setup_coop_taskrun().setup_single_issuer();
+    ring.setup_single_issuer();
+    match config.polling {
+        // The kernel refuses both: there is no system call at which completions could be run.
+        None => ring.setup_coop_taskrun(),
+        Some(idle) => ring.setup_sqpoll(u32::try_from(idle.as_millis()).unwrap_or(u32::MAX)),
+    };
     let mut builder = tokio_uring::builder();
     builder.entries(config.ring_entries).uring_builder(&ring);
     let runtime = Runtime::new(&builder).about("set up io_uring for", name())?;
-    let pool = Pool::new(config.index, config.pool_blocks, config.block_bytes)?;
+    let pool = Pool::new(config.index, config.pool_blocks, config.block_bytes, config.huge_pages)?;
     runtime.block_on(async {
         // Not an error: the probe tells the operator what the limit on locked memory costs.
         let _ = pool.register();

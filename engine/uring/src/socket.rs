@@ -1,9 +1,11 @@
 //! TCP sockets.
 
+use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
+use std::str::FromStr;
 use std::time::Duration;
 
 use io_uring::{opcode, types};
@@ -21,6 +23,15 @@ pub struct SocketOptions {
     pub send_buffer_bytes: Option<usize>,
     /// Receive buffer in bytes; `None` leaves it to the kernel's autotuning.
     pub receive_buffer_bytes: Option<usize>,
+    /// How fast to send, and what to make of loss; `None` leaves it to `net.ipv4.tcp_congestion_control`.
+    pub congestion: Option<Congestion>,
+}
+
+/// The name of a congestion control algorithm: `cubic`, `bbr`, …
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Congestion {
+    name: [u8; CONGESTION_NAME_BYTES],
+    length: u8,
 }
 
 /// A listening socket.
@@ -35,6 +46,47 @@ pub struct Listener {
 pub struct Stream {
     fd: Rc<OwnedFd>,
     peer: SocketAddr,
+}
+
+impl SocketOptions {
+    /// Sets them on a socket that is thrown away, so that what the kernel refuses is known before anybody calls.
+    ///
+    /// # Errors
+    ///
+    /// What it refuses; for a congestion control algorithm, the names of those that it has.
+    pub fn check(&self) -> Result<(), Error> {
+        let attempt =
+            || prepare(&Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?.into(), *self);
+        attempt().about("set", "the options of sockets")
+    }
+}
+
+impl Congestion {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        let name = self.name.get(..usize::from(self.length)).unwrap_or_default();
+        // `from_str` takes ASCII only.
+        std::str::from_utf8(name).unwrap_or_default()
+    }
+}
+
+impl FromStr for Congestion {
+    type Err = String;
+
+    /// Whether the kernel has it is seen when it is used.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let is_name = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'_' | b'-');
+        if text.is_empty() || text.len() >= CONGESTION_NAME_BYTES || !text.bytes().all(is_name) {
+            return Err(format!(
+                "{text:?} is no name of a congestion control algorithm; this kernel has: {}",
+                algorithms("available")
+            ));
+        }
+        let mut name = [0; CONGESTION_NAME_BYTES];
+        name.iter_mut().zip(text.bytes()).for_each(|(place, octet)| *place = octet);
+        let length = u8::try_from(text.len()).map_err(|_| "too long".to_owned())?;
+        Ok(Self { name, length })
+    }
 }
 
 impl Listener {
@@ -232,7 +284,34 @@ fn prepare(fd: &OwnedFd, options: SocketOptions) -> io::Result<()> {
     if let Some(bytes) = options.receive_buffer_bytes {
         socket.set_recv_buffer_size(bytes)?;
     }
+    if let Some(congestion) = options.congestion {
+        socket
+            .set_tcp_congestion(congestion.as_str().as_bytes())
+            .map_err(|error| refused(congestion.as_str(), error))?;
+    }
     Ok(())
+}
+
+/// What the kernel means when it does not take an algorithm.
+fn refused(name: &str, error: io::Error) -> io::Error {
+    let text = match error.raw_os_error() {
+        Some(libc::ENOENT) => format!(
+            "this kernel has no congestion control {name:?}; it has: {} (as root, `modprobe tcp_{name}` may add it)",
+            algorithms("available")
+        ),
+        Some(libc::EPERM) => format!(
+            "congestion control {name:?} is not for every user; allowed are: {} (net.ipv4.tcp_allowed_congestion_control)",
+            algorithms("allowed")
+        ),
+        _ => return error,
+    };
+    io::Error::new(error.kind(), text)
+}
+
+/// The algorithms that are `available` or `allowed`, as the kernel lists them.
+fn algorithms(which: &str) -> String {
+    let list = fs::read_to_string(format!("/proc/sys/net/ipv4/tcp_{which}_congestion_control"));
+    list.map_or_else(|_| "unknown".to_owned(), |list| list.trim().to_owned())
 }
 
 fn received(result: io::Result<u32>) -> io::Result<usize> {
@@ -256,3 +335,34 @@ const ADDRESS_BYTES: libc::socklen_t = size_of::<SockAddrStorage>() as libc::soc
 const BACKLOG: i32 = 1024;
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
 const SEND_FLAGS: i32 = libc::MSG_NOSIGNAL | libc::MSG_WAITALL;
+/// `TCP_CA_NAME_MAX`, with the closing zero.
+const CONGESTION_NAME_BYTES: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(name: &str) -> SocketOptions {
+        SocketOptions { congestion: Some(name.parse().unwrap()), ..SocketOptions::default() }
+    }
+
+    #[test]
+    fn a_socket_has_the_congestion_control_that_was_asked_for() {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).unwrap();
+        // Every kernel has this one built in.
+        prepare(&socket.try_clone().unwrap().into(), with("reno")).unwrap();
+        let set = socket.tcp_congestion().unwrap();
+        assert_eq!(set.split(|&octet| octet == 0).next(), Some(&b"reno"[..]));
+        with("reno").check().unwrap();
+    }
+
+    #[test]
+    fn an_unknown_congestion_control_names_those_that_there_are() {
+        let message = with("no-such-thing").check().unwrap_err().to_string();
+        assert!(message.contains("\"no-such-thing\"") && message.contains("reno"), "{message}");
+        for wrong in ["", "a name", "cubic;", "sixteen_letters_", "größe"] {
+            assert!(wrong.parse::<Congestion>().unwrap_err().contains("reno"), "{wrong}");
+        }
+        assert_eq!("fifteen_letters".parse::<Congestion>().unwrap().as_str(), "fifteen_letters");
+    }
+}

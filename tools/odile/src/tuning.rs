@@ -1,10 +1,11 @@
 //! Flags for what people tune, on every command that runs a station.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use odile_station::Options;
 use odile_station::partner::{BufferSize, CreditWindow, DeflateLevel, LevelNumber, SessionSettings};
+use odile_station::{Congestion, HugePages, Options};
 
 use crate::size::{parse_memory_size, parse_size};
 
@@ -51,9 +52,26 @@ pub struct Tuning {
     /// Threads for what may wait for the disk [default: 2]
     #[arg(long, value_name = "N", value_parser = workers)]
     workers: Option<usize>,
-    /// Buffers of 512 KiB in each shard; a transfer needs up to 6 [default: 16]
+    /// Buffers in each shard; a transfer needs up to 6 [default: 16]
     #[arg(long, value_name = "N", value_parser = pool_blocks)]
     pool_blocks: Option<usize>,
+    /// Size of each of these buffers, 128KiB to 16MiB: what goes to the socket at once [default: 512KiB]
+    #[arg(long, value_name = "SIZE", value_parser = block_bytes)]
+    block_bytes: Option<usize>,
+    /// Ask the kernel for huge pages for these buffers, or for none [default: as this machine is set]
+    #[arg(long, value_name = "on|off", value_enum, hide_possible_values = true)]
+    huge_pages: Option<Switch>,
+    /// Entries of each shard's io_uring, 8 to 32768, rounded up to a power of two [default: 256]
+    #[arg(long, value_name = "N", value_parser = ring_entries)]
+    ring_entries: Option<u32>,
+    /// Let a thread of the kernel take what each shard submits; it occupies a core of its own, and sleeps after so many
+    /// milliseconds without work [default: no such thread]
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u32).range(1..=POLLING_MS_MAX))]
+    sqpoll: Option<u32>,
+    /// Congestion control of sockets, such as cubic or bbr [default: the kernel's, see
+    /// net.ipv4.tcp_congestion_control]
+    #[arg(long, value_name = "NAME", value_parser = congestion)]
+    congestion: Option<Congestion>,
     /// Send buffer of sockets [default: tuned by the kernel]
     #[arg(long, value_name = "SIZE", value_parser = parse_memory_size)]
     send_buffer: Option<usize>,
@@ -86,6 +104,15 @@ enum Switch {
     Off,
 }
 
+impl Switch {
+    const fn huge_pages(self) -> HugePages {
+        match self {
+            Self::On => HugePages::Wanted,
+            Self::Off => HugePages::Unwanted,
+        }
+    }
+}
+
 impl Tuning {
     /// `base` with what is set here.
     pub fn apply(&self, base: Options) -> Options {
@@ -100,6 +127,11 @@ impl Tuning {
         }
         options.workers = self.workers.unwrap_or(options.workers);
         options.pool_blocks = self.pool_blocks.unwrap_or(options.pool_blocks);
+        options.block_bytes = self.block_bytes.unwrap_or(options.block_bytes);
+        options.huge_pages = self.huge_pages.map(Switch::huge_pages).or(options.huge_pages);
+        options.ring_entries = self.ring_entries.unwrap_or(options.ring_entries);
+        options.polling = self.sqpoll.map(|ms| Duration::from_millis(u64::from(ms))).or(options.polling);
+        options.sockets.congestion = self.congestion.or(options.sockets.congestion);
         options.sync_bytes = self.sync_bytes.unwrap_or(options.sync_bytes);
         options.checkpoint_bytes = self.checkpoint_bytes.unwrap_or(options.checkpoint_bytes);
         options.checkpoint_time = self.checkpoint_ms.map_or(options.checkpoint_time, Duration::from_millis);
@@ -153,6 +185,11 @@ impl Tuning {
             ("--cpus", (!cpus.is_empty()).then(|| cpus.join(","))),
             ("--workers", self.workers.map(|workers| workers.to_string())),
             ("--pool-blocks", self.pool_blocks.map(|blocks| blocks.to_string())),
+            ("--block-bytes", self.block_bytes.map(|size| size.to_string())),
+            ("--huge-pages", self.huge_pages.map(|on| switch(on).to_owned())),
+            ("--ring-entries", self.ring_entries.map(|entries| entries.to_string())),
+            ("--sqpoll", self.sqpoll.map(|ms| ms.to_string())),
+            ("--congestion", self.congestion.map(|name| name.as_str().to_owned())),
             ("--send-buffer", self.send_buffer.map(|size| size.to_string())),
             ("--receive-buffer", self.receive_buffer.map(|size| size.to_string())),
             ("--sync-bytes", self.sync_bytes.map(|size| size.to_string())),
@@ -204,6 +241,24 @@ fn pool_blocks(text: &str) -> Result<usize, String> {
     within(text, Options::BLOCKS_PER_TRANSFER, POOL_BLOCKS_MAX)
 }
 
+fn block_bytes(text: &str) -> Result<usize, String> {
+    match parse_memory_size(text)? {
+        size if (Options::BLOCK_BYTES_MIN..=BLOCK_BYTES_MAX).contains(&size) => Ok(size),
+        _ => Err("128KiB to 16MiB are allowed".to_owned()),
+    }
+}
+
+fn ring_entries(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(number) if RING_ENTRIES.contains(&number) => Ok(number),
+        _ => Err(format!("{} to {} are allowed", RING_ENTRIES.start(), RING_ENTRIES.end())),
+    }
+}
+
+fn congestion(text: &str) -> Result<Congestion, String> {
+    text.parse()
+}
+
 fn within(text: &str, min: usize, max: usize) -> Result<usize, String> {
     match text.parse() {
         Ok(number) if (min..=max).contains(&number) => Ok(number),
@@ -221,8 +276,14 @@ fn sync_bytes(text: &str) -> Result<u64, String> {
 /// More threads than any machine that this was made for has cores.
 const SHARDS_MAX: usize = 256;
 const WORKERS_MAX: usize = 256;
-/// 16 GiB of buffers in a shard.
-const POOL_BLOCKS_MAX: usize = 16_384;
+/// More cannot be registered with a ring.
+const POOL_BLOCKS_MAX: usize = 1024;
+/// Beyond the cache of any core, so that more would only cost memory.
+const BLOCK_BYTES_MAX: usize = 16 << 20;
+/// The most is `IORING_MAX_ENTRIES`.
+const RING_ENTRIES: RangeInclusive<u32> = 8..=32_768;
+/// A minute: beyond that, a thread that never sleeps is what is meant.
+const POLLING_MS_MAX: i64 = 60_000;
 
 #[cfg(test)]
 mod tests {
@@ -263,6 +324,16 @@ mod tests {
         "4",
         "--pool-blocks",
         "32",
+        "--block-bytes",
+        "1MiB",
+        "--huge-pages",
+        "on",
+        "--ring-entries",
+        "512",
+        "--sqpoll",
+        "20",
+        "--congestion",
+        "reno",
         "--send-buffer",
         "4MiB",
         "--receive-buffer",
@@ -298,6 +369,10 @@ mod tests {
             (128 << 20, Duration::from_millis(250))
         );
         assert_eq!(options.sockets.send_buffer_bytes, Some(4 << 20));
+        assert_eq!((options.block_bytes, options.ring_entries), (1 << 20, 512));
+        assert_eq!(options.huge_pages, Some(HugePages::Wanted));
+        assert_eq!(options.polling, Some(Duration::from_millis(20)));
+        assert_eq!(options.sockets.congestion.unwrap().as_str(), "reno");
         let terms = options.session.terms().unwrap();
         assert_eq!((terms.buffer_size.octets(), terms.credit.buffers()), (4096, 7));
         assert!(terms.buffer_compression && !terms.restart);
@@ -312,7 +387,16 @@ mod tests {
             ["--credit", "1000"],
             ["--level", "3"],
             ["--pool-blocks", "3"],
+            ["--pool-blocks", "1025"],
             ["--shards", "0"],
+            ["--block-bytes", "127KiB"],
+            ["--block-bytes", "17MiB"],
+            ["--ring-entries", "7"],
+            ["--ring-entries", "32769"],
+            ["--sqpoll", "0"],
+            ["--sqpoll", "60001"],
+            ["--huge-pages", "maybe"],
+            ["--congestion", "a name"],
             ["--sync-bytes", "0"],
             ["--checkpoint-bytes", "0"],
             ["--checkpoint-ms", "0"],

@@ -16,21 +16,33 @@ where
     on_shard_with(None, main);
 }
 
+/// On a shard that is set up otherwise.
+fn on_shard_set(change: impl FnOnce(&mut ShardConfig), main: impl AsyncFnOnce(Shard) + Send + 'static) {
+    let mut config = config(None);
+    change(&mut config);
+    start(config, |shard| main(shard)).expect("io_uring").join();
+}
+
 fn on_shard_with<Fut>(faults: Option<Arc<dyn Faults>>, main: impl FnOnce(Shard) -> Fut + Send + 'static)
 where
     Fut: Future<Output = ()>,
 {
+    start(config(faults), main).expect("io_uring").join();
+}
+
+fn config(faults: Option<Arc<dyn Faults>>) -> ShardConfig {
     let workers = Workers::start(1).expect("threads");
-    let config = ShardConfig {
+    ShardConfig {
         index: 0,
         cpu: None,
         ring_entries: 64,
+        polling: None,
         pool_blocks: 4,
         block_bytes: 64 * 1024,
+        huge_pages: None,
         workers,
         faults,
-    };
-    start(config, main).expect("io_uring").join();
+    }
 }
 
 #[test]

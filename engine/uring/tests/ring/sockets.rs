@@ -6,9 +6,9 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use odile_uring::{Listener, SocketOptions, Stream};
+use odile_uring::{HugePages, Listener, Shard, SocketOptions, Stream};
 
-use crate::on_shard;
+use crate::{on_shard, on_shard_set};
 
 async fn connected() -> (Stream, Stream) {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -22,30 +22,48 @@ async fn connected() -> (Stream, Stream) {
 
 #[test]
 fn blocks_and_vectors_travel_both_ways() {
-    on_shard(|shard| async move {
-        let (one, other) = connected().await;
-        let mut blocks = shard.pool.reserve(2).await;
-        let (mut sent, received) = (blocks.remove(0), blocks.remove(0));
-        for (at, octet) in sent.iter_mut().enumerate() {
-            *octet = u8::try_from(at % 251).expect("below 251");
+    on_shard(there_and_back);
+}
+
+/// The queue is polled by a thread of the kernel that often falls asleep, and is shorter than what is submitted.
+#[test]
+fn nothing_gets_lost_where_the_kernel_polls() {
+    let change = |config: &mut odile_uring::ShardConfig| {
+        config.polling = Some(Duration::from_millis(1));
+        config.ring_entries = 2;
+        config.huge_pages = Some(HugePages::Wanted);
+    };
+    on_shard_set(change, async |shard| {
+        for _ in 0..20 {
+            there_and_back(shard.clone()).await;
+            tokio::time::sleep(Duration::from_millis(3)).await;
         }
-        let length = sent.len();
-        let (written, sent) = one.write_all(sent, length).await;
-        written.expect("it is sent");
-        let mut got = Vec::new();
-        let mut received = received;
-        while got.len() < length {
-            let (count, back) = other.read(received).await;
-            received = back;
-            got.extend_from_slice(&received[..count.expect("it is received")]);
-        }
-        assert_eq!(got, sent[..]);
-        other.write_small(b"back".to_vec()).await.0.expect("it is sent");
-        let (count, small) = one.read_small(vec![0; 16]).await;
-        assert_eq!(&small[..count.expect("it is received")], b"back");
-        drop(other);
-        assert_eq!(one.read_small(vec![0; 16]).await.0.expect("the end"), 0);
     });
+}
+
+async fn there_and_back(shard: Shard) {
+    let (one, other) = connected().await;
+    let mut blocks = shard.pool.reserve(2).await;
+    let (mut sent, received) = (blocks.remove(0), blocks.remove(0));
+    for (at, octet) in sent.iter_mut().enumerate() {
+        *octet = u8::try_from(at % 251).expect("below 251");
+    }
+    let length = sent.len();
+    let (written, sent) = one.write_all(sent, length).await;
+    written.expect("it is sent");
+    let mut got = Vec::new();
+    let mut received = received;
+    while got.len() < length {
+        let (count, back) = other.read(received).await;
+        received = back;
+        got.extend_from_slice(&received[..count.expect("it is received")]);
+    }
+    assert_eq!(got, sent[..]);
+    other.write_small(b"back".to_vec()).await.0.expect("it is sent");
+    let (count, small) = one.read_small(vec![0; 16]).await;
+    assert_eq!(&small[..count.expect("it is received")], b"back");
+    drop(other);
+    assert_eq!(one.read_small(vec![0; 16]).await.0.expect("the end"), 0);
 }
 
 #[test]

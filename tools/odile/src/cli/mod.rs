@@ -6,6 +6,7 @@ mod link;
 mod partner;
 mod receipt;
 mod services;
+mod tune;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -29,6 +30,9 @@ pub use self::link::{
 pub use self::partner::{PartnerAddArgs, PartnerCommand, SecurityArgs};
 pub use self::receipt::{ReceiptCommand, ReceiptExportArgs, ReceiptVerifyArgs};
 pub use self::services::ServiceFlags;
+pub use self::tune::{
+    PresetArg, StateArg, TuneApplyArgs, TuneArgs, TuneCheckArgs, TuneCommand, TuneUndoArgs,
+};
 use crate::size::parse_size;
 use crate::tuning::Tuning;
 
@@ -97,6 +101,8 @@ pub enum Command {
     Config(ConfigCommand),
     /// Check this machine, the folders and the catalog
     Doctor,
+    /// Compare this machine with what fast lines need, change it, and put it back
+    Tune(TuneArgs),
     /// Run the station until SIGINT or SIGTERM
     Serve(ServeArgs),
     /// Send files to a partner

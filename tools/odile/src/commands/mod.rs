@@ -14,6 +14,7 @@ mod receipt;
 mod receive;
 mod send;
 mod serve;
+mod tune;
 
 use odile_station::StationError;
 use odile_station::catalog::Catalog;
@@ -35,6 +36,7 @@ pub fn run(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Cert(command) => cert::run(context, command),
         Command::Config(ConfigCommand::Check) => config::check(context),
         Command::Doctor => Ok(doctor::run(context)),
+        Command::Tune(args) => tune::run(context, &args),
         Command::Serve(args) => serve::run(context, &args),
         Command::Send(args) => send::run(context, &args),
         Command::Receive(args) => receive::run(context, &args),
