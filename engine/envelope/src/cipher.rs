@@ -2,6 +2,7 @@
 //!
 //! What does not fill a block is the caller's: these types take whole blocks only.
 
+use aes::Aes256Enc;
 use aws_lc_rs::cipher::{
     AES_128, AES_192, AES_256, Algorithm, DecryptingKey, DecryptionContext, EncryptingKey, EncryptionContext,
     UnboundCipherKey,
@@ -15,6 +16,7 @@ use crate::algorithm as oid;
 use crate::entropy::Entropy;
 use crate::error::Misuse;
 use crate::suite::ContentCipher;
+use crate::weave;
 
 /// Largest block of a [`ContentCipher`], in octets.
 pub(crate) const BLOCK_BYTES_MAX: usize = 16;
@@ -128,14 +130,25 @@ impl Chain {
 pub(crate) struct Encryptor {
     key: EncryptingKey,
     chain: Chain,
+    /// The same key, where it is woven with hashes.
+    weaving: Option<Box<Aes256Enc>>,
 }
 
 impl Encryptor {
     /// Goes on behind `chain`: the initialisation vector, or the last block of ciphertext.
     pub fn new(cipher: ContentCipher, key: &[u8], chain: &[u8]) -> Result<Self, Misuse> {
         let chain = Chain::new(cipher, chain)?;
+        let weaving = match cipher {
+            ContentCipher::Aes256Cbc => weave::cipher(key).map(Box::new),
+            _ => None,
+        };
         let key = EncryptingKey::cbc(cipher.bind(key)?).map_err(|_| Misuse::Crypto("content key"))?;
-        Ok(Self { key, chain })
+        Ok(Self { key, chain, weaving })
+    }
+
+    /// Cipher and chain, if they can be woven.
+    pub fn weaving(&mut self) -> Option<(&Aes256Enc, &mut [u8; BLOCK_BYTES_MAX])> {
+        self.weaving.as_deref().map(|cipher| (cipher, &mut self.chain.octets))
     }
 
     /// Encrypts whole blocks.

@@ -156,6 +156,16 @@ impl Hasher {
         }
     }
 
+    /// Its state, if it is SHA-1.
+    pub(crate) fn sha1(&mut self) -> Option<&mut sha1::Sha1> {
+        if let State::Sha1(state) = &mut self.state { Some(state) } else { None }
+    }
+
+    /// Its state, if it is SHA-256.
+    pub(crate) fn sha256(&mut self) -> Option<&mut sha2::Sha256> {
+        if let State::Sha256(state) = &mut self.state { Some(state) } else { None }
+    }
+
     /// The hash of all that was given.
     pub fn finish(self) -> HashValue {
         let algorithm = self.algorithm();

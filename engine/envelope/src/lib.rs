@@ -27,6 +27,7 @@ pub mod seal;
 pub mod stored;
 mod suite;
 mod verdict;
+mod weave;
 
 pub use certificate::{Certificate, Validity};
 pub use digest::{HASH_BYTES_MAX, HashAlgorithm, HashValue, Hasher, Midstate};

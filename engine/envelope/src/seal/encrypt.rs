@@ -5,10 +5,12 @@ use der::Encode;
 use crate::algorithm as oid;
 use crate::ber;
 use crate::cipher::{BLOCK_BYTES_MAX, Encryptor};
+use crate::digest::Hasher;
 use crate::error::{CheckpointError, Misuse};
 use crate::queue::Queue;
 use crate::seal::checkpoint::EncryptState;
 use crate::seal::plan::SealPlan;
+use crate::weave::{self, Owed, STRETCH_BYTES};
 
 /// Octets that will come for certain. Segments are cut from units, so that they never depend on buffers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +26,9 @@ pub(super) trait Middle {
 
     /// Reads what is there.
     fn read(&mut self, out: &mut [u8]) -> Result<usize, Misuse>;
+
+    /// What was read, but not hashed yet where it comes from: the caller hashes it.
+    fn owed(&mut self) -> Option<Owed<'_>>;
 }
 
 /// The layer: content in, EnvelopedData out.
@@ -107,12 +112,22 @@ impl EncryptLayer {
         self.unit_left == 0 && self.segment_left == 0 && self.queue.is_empty()
     }
 
-    /// Writes to the front of `out`. Less than all of it: the middle has nothing, or all is done.
-    pub fn pull(&mut self, middle: &mut dyn Middle, out: &mut [u8]) -> Result<usize, Misuse> {
+    /// Writes to the front of `out`, and hashes that. Less than all of it: the middle has nothing, or all is done.
+    pub fn pull(
+        &mut self,
+        middle: &mut dyn Middle,
+        out: &mut [u8],
+        mut transmitted: Option<&mut Hasher>,
+    ) -> Result<usize, Misuse> {
         let mut written = 0;
         loop {
-            written += self.queue.drain_into(&mut out[written..]);
             let room = &mut out[written..];
+            let framing = self.queue.drain_into(room);
+            let (framed, room) = room.split_at_mut(framing);
+            if let Some(transmitted) = &mut transmitted {
+                transmitted.update(framed);
+            }
+            written += framing;
             if room.is_empty() || self.is_closed {
                 return Ok(written);
             }
@@ -123,15 +138,16 @@ impl EncryptLayer {
                 continue;
             }
             let left = usize::try_from(self.segment_left).unwrap_or(usize::MAX);
-            let whole = room.len().min(left) / self.block_bytes * self.block_bytes;
+            let stretch = room.len().min(left).min(STRETCH_BYTES);
+            let whole = stretch / self.block_bytes * self.block_bytes;
             let made = if whole == 0 {
                 // No room for a block: it waits in the queue.
                 let mut block = [0; BLOCK_BYTES_MAX];
-                let made = self.fill(middle, &mut block[..self.block_bytes])?;
+                let made = self.fill(middle, &mut block[..self.block_bytes], None)?;
                 self.queue.push(&block[..made]);
                 made
             } else {
-                let made = self.fill(middle, &mut room[..whole])?;
+                let made = self.fill(middle, &mut room[..whole], transmitted.as_deref_mut())?;
                 written += made;
                 made
             };
@@ -176,8 +192,13 @@ impl EncryptLayer {
         Ok(true)
     }
 
-    /// Fills `blocks` with ciphertext as far as there is content. The content is read into place.
-    fn fill(&mut self, middle: &mut dyn Middle, blocks: &mut [u8]) -> Result<usize, Misuse> {
+    /// Fills `blocks` with ciphertext as far as there is content, and hashes that. The content is read into place.
+    fn fill(
+        &mut self,
+        middle: &mut dyn Middle,
+        blocks: &mut [u8],
+        transmitted: Option<&mut Hasher>,
+    ) -> Result<usize, Misuse> {
         blocks[..self.carry_bytes].copy_from_slice(&self.carry[..self.carry_bytes]);
         let mut at = self.carry_bytes;
         while at < blocks.len() && self.unit_left > 0 {
@@ -199,7 +220,7 @@ impl EncryptLayer {
         let whole = at - at % self.block_bytes;
         self.carry_bytes = at - whole;
         self.carry[..self.carry_bytes].copy_from_slice(&blocks[whole..at]);
-        self.encryptor.encrypt(&mut blocks[..whole])?;
+        weave::encrypt(&mut self.encryptor, &mut blocks[..whole], middle.owed(), transmitted)?;
         Ok(whole)
     }
 }

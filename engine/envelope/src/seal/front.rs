@@ -11,6 +11,7 @@ use crate::queue::{Queue, Room};
 use crate::seal::checkpoint::SignState;
 use crate::seal::plan::SealPlan;
 use crate::seal::sign;
+use crate::weave::Owed;
 
 /// The layer: source in, SignedData out.
 pub(super) struct SignLayer {
@@ -21,6 +22,36 @@ pub(super) struct SignLayer {
     segment_left: u64,
     is_trailer_queued: bool,
     total_bytes: u64,
+}
+
+/// The source as far as it is there.
+pub(super) struct Source<'a> {
+    octets: &'a [u8],
+    taken: usize,
+    /// What was taken behind this is owed to the hash.
+    hashed: usize,
+}
+
+impl<'a> Source<'a> {
+    pub fn new(octets: &'a [u8]) -> Self {
+        Self { octets, taken: 0, hashed: 0 }
+    }
+
+    /// Octets that were taken.
+    pub fn taken(&self) -> usize {
+        self.taken
+    }
+
+    fn take(&mut self, bytes_max: usize) -> &'a [u8] {
+        let rest = &self.octets[self.taken..];
+        let taken = &rest[..bytes_max.min(rest.len())];
+        self.taken += taken.len();
+        taken
+    }
+
+    fn settled(&mut self) -> &'a [u8] {
+        &self.octets[std::mem::replace(&mut self.hashed, self.taken)..self.taken]
+    }
 }
 
 struct Signing {
@@ -93,8 +124,9 @@ impl SignLayer {
         self.source_left() == 0 && self.queue.is_empty() && self.is_trailer_queued
     }
 
-    /// Takes from the front of `source`, writes to `room`. Nothing written: source is missing, or done.
-    pub fn pull(&mut self, source: &mut &[u8], room: &mut impl Room) -> Result<(), Misuse> {
+    /// Takes from `source`, writes to `room`. Nothing written: source is missing, or done. What was taken is owed to
+    /// the hash when this returns.
+    pub fn pull(&mut self, source: &mut Source<'_>, room: &mut impl Room) -> Result<(), Misuse> {
         loop {
             self.queue.drain_to(room);
             if room.left() == 0 {
@@ -109,20 +141,30 @@ impl SignLayer {
             } else if self.is_trailer_queued {
                 return Ok(());
             } else {
+                self.settle(source);
                 self.queue_trailer()?;
             }
         }
     }
 
-    fn copy(&mut self, source: &mut &[u8], room: &mut impl Room) -> usize {
-        let left = usize::try_from(self.segment_left).unwrap_or(usize::MAX);
-        let count = left.min(source.len()).min(room.left());
-        let (taken, rest) = source.split_at(count);
-        if let Some(signing) = &mut self.signing {
-            signing.hasher.update(taken);
+    /// Hashes what is owed.
+    pub fn settle(&mut self, source: &mut Source<'_>) {
+        if let Some(Owed { hasher, octets }) = self.owed(source) {
+            hasher.update(octets);
         }
+    }
+
+    /// What is owed to the hash; the caller hashes it. None if nothing is signed.
+    pub fn owed<'a, 'b: 'a>(&'a mut self, source: &mut Source<'b>) -> Option<Owed<'a>> {
+        let octets = source.settled();
+        self.signing.as_mut().map(|signing| Owed { hasher: &mut signing.hasher, octets })
+    }
+
+    fn copy(&mut self, source: &mut Source<'_>, room: &mut impl Room) -> usize {
+        let left = usize::try_from(self.segment_left).unwrap_or(usize::MAX);
+        let taken = source.take(left.min(room.left()));
+        let count = taken.len();
         room.put(taken);
-        *source = rest;
         self.segment_left -= count as u64;
         self.source_at += count as u64;
         count

@@ -8,6 +8,7 @@ use crate::queue::Queue;
 use crate::seal::checkpoint::PackState;
 use crate::seal::encrypt::{Middle, Unit};
 use crate::seal::plan::Terms;
+use crate::weave::Owed;
 use der::Encode;
 
 /// The layer: chunks in, CompressedData out.
@@ -128,6 +129,11 @@ impl Middle for Packer {
         out[framing..framing + count].copy_from_slice(&rest[..count]);
         self.chunk_at += count;
         Ok(framing + count)
+    }
+
+    /// The source was hashed in front of the compressor.
+    fn owed(&mut self) -> Option<Owed<'_>> {
+        None
     }
 }
 

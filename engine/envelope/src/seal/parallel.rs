@@ -9,9 +9,10 @@ use crate::key::PrivateKey;
 use crate::queue::UpTo;
 use crate::seal::checkpoint::{BackCheckpoint, FrontCheckpoint};
 use crate::seal::encrypt::{EncryptLayer, Middle};
-use crate::seal::front::SignLayer;
+use crate::seal::front::{SignLayer, Source};
 use crate::seal::pack::Packer;
 use crate::seal::plan::{SealPlan, TransmittedHash};
+use crate::weave::Owed;
 
 /// The first half: cuts the source, signed if the plan says so, into chunks.
 ///
@@ -48,11 +49,12 @@ impl SealFront {
         if self.sign.source_left() < source.len() as u64 {
             return Err(self.wrong_length());
         }
-        let mut rest = source;
+        let mut source = Source::new(source);
         let bytes_max = self.chunk_bytes();
         chunk.reserve_exact(bytes_max.saturating_sub(chunk.len()));
-        self.sign.pull(&mut rest, &mut UpTo { octets: chunk, bytes_max })?;
-        Ok(source.len() - rest.len())
+        self.sign.pull(&mut source, &mut UpTo { octets: chunk, bytes_max })?;
+        self.sign.settle(&mut source);
+        Ok(source.taken())
     }
 
     /// Whether the chunk must be handed on.
@@ -200,15 +202,19 @@ impl Outlet {
 
     pub fn pull(&mut self, middle: &mut dyn Middle, out: &mut [u8]) -> Result<usize, Misuse> {
         let written = if let Some(encrypt) = &mut self.encrypt {
-            encrypt.pull(middle, out)?
+            encrypt.pull(middle, out, self.transmitted.as_mut())?
         } else {
             // Nobody asks for units; they are only there for segments of ciphertext.
             let _ = middle.next_unit();
-            middle.read(out)?
+            let written = middle.read(out)?;
+            if let Some(Owed { hasher, octets }) = middle.owed() {
+                hasher.update(octets);
+            }
+            if let Some(transmitted) = &mut self.transmitted {
+                transmitted.update(&out[..written]);
+            }
+            written
         };
-        if let Some(transmitted) = &mut self.transmitted {
-            transmitted.update(&out[..written]);
-        }
         self.position += written as u64;
         Ok(written)
     }

@@ -8,9 +8,10 @@ use crate::error::{CheckpointError, Misuse};
 use crate::key::PrivateKey;
 use crate::seal::checkpoint::{FrontCheckpoint, SealCheckpoint};
 use crate::seal::encrypt::{Middle, Unit};
-use crate::seal::front::SignLayer;
+use crate::seal::front::{SignLayer, Source};
 use crate::seal::parallel::{Outlet, SealBack, SealFront};
 use crate::seal::plan::SealPlan;
+use crate::weave::Owed;
 
 /// Source in, transmitted stream out.
 ///
@@ -185,17 +186,18 @@ impl Direct {
         if self.sign.source_left() < source.len() as u64 {
             return Err(Misuse::SourceLength { expected: self.source_bytes });
         }
+        let source = Source::new(source);
         let mut middle = Signed { sign: &mut self.sign, source, is_announced: &mut self.is_announced };
         let written = self.outlet.pull(&mut middle, out)?;
-        let consumed = source.len() - middle.source.len();
-        Ok(SealProgress { consumed, written })
+        middle.sign.settle(&mut middle.source);
+        Ok(SealProgress { consumed: middle.source.taken(), written })
     }
 }
 
 /// The signed source, whose length is known from the start: one unit.
 struct Signed<'a> {
     sign: &'a mut SignLayer,
-    source: &'a [u8],
+    source: Source<'a>,
     is_announced: &'a mut bool,
 }
 
@@ -210,6 +212,10 @@ impl Middle for Signed<'_> {
         self.sign.pull(&mut self.source, &mut room)?;
         let left = room.len();
         Ok(out.len() - left)
+    }
+
+    fn owed(&mut self) -> Option<Owed<'_>> {
+        self.sign.owed(&mut self.source)
     }
 }
 
