@@ -46,7 +46,7 @@ fn every_setting_of_a_machine_is_compared_with_the_preset() {
         }
     }
     assert_eq!(row(&report, "storage.filesystem")["state"], "good");
-    assert!(row(&report, "interface.eth0.mtu")["change"].as_str().unwrap().contains("dev eth0"));
+    assert!(row(&report, "interface.eth0.mtu")["change"].as_str().unwrap().contains("dev eth0 mtu 9000"));
 }
 
 #[test]

@@ -90,7 +90,7 @@ fn row(look: Look, want: Want) -> Row {
         wanted: want.wish.to_string(),
         why,
         measure: named(want.setting.measure),
-        change: named(&want.setting.remedy()),
+        change: named(&want.setting.remedy()).replace("VALUE", &want.wish.value()),
         look,
         want,
     }

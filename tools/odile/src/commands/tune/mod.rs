@@ -54,8 +54,9 @@ fn chosen(machine: &Machine, arg: &PresetArg) -> Result<Chosen, Failure> {
 }
 
 fn heading(name: &str, about: &str, why: &str) -> String {
+    let about = if about.is_empty() { String::new() } else { format!(": {about}") };
     let chosen = if why.is_empty() { String::new() } else { format!("\nchosen because {why}") };
-    format!("preset {name}: {about}{chosen}")
+    format!("preset {name}{about}{chosen}")
 }
 
 /// Where files are read and written.

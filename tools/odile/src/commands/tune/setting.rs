@@ -13,7 +13,7 @@ pub struct Setting {
     pub source: Source,
     pub why: &'static str,
     pub measure: &'static str,
-    /// What a person does. Nothing: it is a sysctl, and `apply` writes it.
+    /// What a person does, with INTERFACE and VALUE for those of the row. Nothing: it is a sysctl, and `apply` writes it.
     pub change: &'static str,
 }
 
@@ -69,7 +69,7 @@ impl Setting {
         match self.source {
             Source::Sysctl { .. } | Source::TwinSysctl { .. } if self.change.is_empty() => {
                 format!(
-                    "odile tune apply, or sysctl -w {}=VALUE; to last: a file in /etc/sysctl.d",
+                    "odile tune apply, or sysctl -w '{}=VALUE'; to last: a file in /etc/sysctl.d",
                     self.name
                 )
             }
@@ -209,8 +209,8 @@ pub const SETTINGS: &[Setting] = &[
         shape: Shape::Number,
         source: Source::Interface(Facet::Mtu),
         why: "larger packets cost less for each octet; all machines and switches on the way must agree",
-        measure: "odile link test with both; ping -M do -s 8972 PARTNER goes through with 9000",
-        change: "ip link set dev INTERFACE mtu 9000, on both ends and all switches between",
+        measure: "odile link test with both; with 9000, ping -M do -s 8972 PARTNER goes through",
+        change: "ip link set dev INTERFACE mtu VALUE, on both ends and all switches between",
     },
     Setting {
         name: "interface.speed",
@@ -226,7 +226,7 @@ pub const SETTINGS: &[Setting] = &[
         source: Source::Interface(Facet::Queues),
         why: "each receive queue is served by one core",
         measure: "ethtool -S INTERFACE; mpstat -P ALL 1 shows a core that is all %soft",
-        change: "ethtool -L INTERFACE combined N",
+        change: "ethtool -L INTERFACE combined VALUE",
     },
     Setting {
         name: "interface.ring",
@@ -234,7 +234,7 @@ pub const SETTINGS: &[Setting] = &[
         source: Source::Interface(Facet::Ring),
         why: "packets that the card holds until a core comes; those beyond are dropped",
         measure: "ethtool -g INTERFACE; rx_missed or rx_dropped of ethtool -S INTERFACE",
-        change: "ethtool -G INTERFACE rx 4096 tx 4096",
+        change: "ethtool -G INTERFACE rx VALUE tx VALUE",
     },
     Setting {
         name: "numa.nodes",
@@ -266,7 +266,7 @@ pub const SETTINGS: &[Setting] = &[
         source: Source::Limit("Max open files"),
         why: "each session needs about three descriptors",
         measure: "odile doctor",
-        change: "LimitNOFILE=65536 (systemd), or ulimit -n 65536",
+        change: "LimitNOFILE=VALUE (systemd), or ulimit -n VALUE",
     },
     Setting {
         name: "limits.locked_memory",
@@ -275,7 +275,7 @@ pub const SETTINGS: &[Setting] = &[
         why: "buffers are registered with io_uring, which locks them: 8 MiB for each shard, unless flags say otherwise. \
               Without it they are used unregistered; for root it does not count",
         measure: "odile doctor; the loopback benchmark",
-        change: "LimitMEMLOCK=128M (systemd), or ulimit -l 131072",
+        change: "LimitMEMLOCK=VALUE (systemd), or ulimit -l with KiB",
     },
     Setting {
         name: "memory.huge_pages",

@@ -97,6 +97,17 @@ impl Wish {
         }
     }
 
+    /// What a person would set.
+    pub fn value(&self) -> String {
+        match self {
+            Self::AtLeast(numbers) => spaced(numbers),
+            Self::AtMost(number) | Self::Equals(number) => number.to_string(),
+            Self::OneOf(words) => words.first().cloned().unwrap_or_default(),
+            Self::Includes(words) | Self::Lacks(words) => words.join(" "),
+            Self::Since(release) => release.clone(),
+        }
+    }
+
     /// What to write instead of `text`, so that it holds. `offered`: the words that the kernel takes, if it tells.
     ///
     /// # Errors
