@@ -44,7 +44,8 @@ pub fn advise(link: &Link, limits: SocketLimits) -> Vec<Advice> {
     for direction in [Direction::Send, Direction::Receive] {
         let runs: Vec<&Run> = link.runs.iter().filter(|run| run.direction == direction).collect();
         let Some(fastest) = fastest(&runs) else { continue };
-        window(link, &runs, fastest, &mut advice);
+        // Each session has a window of its own: the fewest show best what it does.
+        window(link, &runs, fewest(&runs, fastest), &mut advice);
         sessions(link, &runs, fastest, &mut advice);
         transport(&runs, &mut advice);
         compression(&runs, fastest, &mut advice);
@@ -69,14 +70,16 @@ impl Advice {
 }
 
 /// Credit × buffer for each round trip, and early credit.
-fn window(link: &Link, runs: &[&Run], fastest: &Run, advice: &mut Vec<Advice>) {
+fn window(link: &Link, runs: &[&Run], run: &Run, advice: &mut Vec<Advice>) {
     let widest = f64::from(BUFFER_MAX) * f64::from(CREDIT_MAX);
     let seconds = link.round_trip_ms.median / 1e3;
-    let is_widest = fastest.window() >= widest;
-    let was = described(fastest);
-    if fastest.limiter != Limiter::Credit {
-        let narrower = runs.iter().filter(|run| is_like(run, fastest, Apart::Window)).filter(|run| {
-            run.window() < fastest.window() && run.octets_per_second * NOTICEABLE < fastest.octets_per_second
+    let is_widest = run.window() >= widest;
+    let was = described(run);
+    if run.limiter != Limiter::Credit {
+        let narrower = runs.iter().filter(|other| {
+            is_like(other, run, Apart::Window)
+                && other.window() < run.window()
+                && other.octets_per_second * NOTICEABLE < run.octets_per_second
         });
         if let (true, Some(slower)) = (is_widest, slowest(&narrower.copied().collect::<Vec<_>>())) {
             let how = "leave --buffer-size and --credit out";
@@ -88,9 +91,9 @@ fn window(link: &Link, runs: &[&Run], fastest: &Run, advice: &mut Vec<Advice>) {
     }
     let bound = format!(
         "{was}, and waited for credit: {} for each round trip of {:.1} ms are at most {}",
-        window_of(fastest),
+        window_of(run),
         link.round_trip_ms.median,
-        per_second(fastest.window() / seconds)
+        per_second(run.window() / seconds)
     );
     if is_widest {
         advice.push(Advice {
@@ -121,7 +124,7 @@ fn window(link: &Link, runs: &[&Run], fastest: &Run, advice: &mut Vec<Advice>) {
 fn sessions(link: &Link, runs: &[&Run], fastest: &Run, advice: &mut Vec<Advice>) {
     let alike: Vec<&Run> =
         runs.iter().filter(|run| is_like(run, fastest, Apart::Sessions)).copied().collect();
-    let fewest = alike.iter().min_by_key(|run| run.sessions).copied().unwrap_or(fastest);
+    let fewest = fewest(runs, fastest);
     let enough = alike
         .iter()
         .filter(|run| run.octets_per_second * NOTICEABLE >= fastest.octets_per_second)
@@ -346,6 +349,12 @@ fn fastest<'a>(runs: &[&'a Run]) -> Option<&'a Run> {
     runs.iter().max_by(|one, other| one.octets_per_second.total_cmp(&other.octets_per_second)).copied()
 }
 
+/// Of those that differ in sessions only, the one with the fewest.
+fn fewest<'a>(runs: &[&'a Run], like: &'a Run) -> &'a Run {
+    let alike = runs.iter().filter(|run| is_like(run, like, Apart::Sessions));
+    alike.min_by_key(|run| run.sessions).copied().unwrap_or(like)
+}
+
 fn slowest<'a>(runs: &[&'a Run]) -> Option<&'a Run> {
     runs.iter().min_by(|one, other| one.octets_per_second.total_cmp(&other.octets_per_second)).copied()
 }
@@ -355,7 +364,7 @@ fn described(run: &Run) -> String {
         Direction::Send => "sending",
         Direction::Receive => "receiving",
     };
-    format!("the fastest {way} was {} with {}", per_second(run.octets_per_second), count(run.sessions))
+    format!("{way} was {} with {}", per_second(run.octets_per_second), count(run.sessions))
 }
 
 fn window_of(run: &Run) -> String {

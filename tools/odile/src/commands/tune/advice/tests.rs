@@ -51,6 +51,17 @@ fn nothing_is_said_of_credit_where_it_does_not_limit() {
 }
 
 #[test]
+fn the_largest_window_is_kept_where_a_smaller_one_was_slower() {
+    let narrow = |rate| Run { credit: 64, ..run(1, rate, Limiter::Credit) };
+    let advice = advise(&of(vec![run(1, 500e6, Limiter::Line), narrow(60e6)]), SocketLimits::default());
+    let window = about(&advice, "window").unwrap();
+    assert_eq!(window.kind, Kind::Keep);
+    assert!(window.reason.contains("with 64 buffers of 99999 octets, it was 60.0 MB/s"), "{window:?}");
+    let advice = advise(&of(vec![run(1, 500e6, Limiter::Line), narrow(490e6)]), SocketLimits::default());
+    assert_eq!(about(&advice, "window"), None);
+}
+
+#[test]
 fn the_fewest_sessions_are_taken_that_come_close() {
     let runs = vec![
         run(1, 300e6, Limiter::Credit),
@@ -61,6 +72,10 @@ fn the_fewest_sessions_are_taken_that_come_close() {
     let advice = advise(&of(runs), SocketLimits::default());
     assert_eq!(about(&advice, "sessions").unwrap().how, "4 at the same time");
     assert_eq!(about(&advice, "shards").unwrap().how, "--shards 4");
+    // With one session it is credit that limits.
+    assert!(
+        about(&advice, "early credit").unwrap().reason.starts_with("sending was 300 MB/s with 1 session")
+    );
     let runs = vec![run(1, 1000e6, Limiter::Line), run(2, 1030e6, Limiter::Line)];
     let advice = advise(&of(runs), SocketLimits::default());
     assert_eq!(about(&advice, "sessions").unwrap().kind, Kind::Keep);
