@@ -99,19 +99,19 @@ fn credit_limits_a_long_line_and_what_it_allows_is_predicted() {
 }
 
 #[test]
-fn early_credit_is_taken_where_both_sides_agree_on_it() {
-    let stalled = |both: &[&str]| {
+fn early_credit_hides_the_round_trip_where_a_window_takes_as_long() {
+    let seconds = |both: &[&str]| {
         let folder = TempDir::new().unwrap();
         let far = Far::start(folder.path(), both);
-        let relay =
-            Relay::start(far.plain, Line { delay: Duration::from_millis(10), octets_per_second: None });
+        let line = Line { delay: Duration::from_millis(20), octets_per_second: Some(8e6) };
+        let relay = Relay::start(far.plain, line);
         let window = ["--credits", "16", "--buffers", "20000", "--amount", "4MiB", "--no-pin"];
         let result = test(folder.path(), relay.address(), &[&window[..], both].concat());
-        result["runs"][0]["sender"]["stage_seconds"]["credit"].as_f64().unwrap()
+        result["runs"][0]["seconds"].as_f64().unwrap()
     };
-    let (early, late) = (stalled(&["--early-credit", "on"]), stalled(&[]));
-    // Of 13 round trips of 20 ms, a part is not waited for any more.
-    assert!(early < late, "{early} {late}");
+    let (early, late) = (seconds(&["--early-credit", "on"]), seconds(&[]));
+    // A window passes in 40 ms, and then 40 ms of round trip are waited for, or not.
+    assert!(early < 0.8 * late, "{early} {late}");
 }
 
 #[test]
@@ -165,9 +165,26 @@ fn a_disk_that_syncs_all_the_time_is_named() {
     let to_disk = disk.path().to_str().unwrap();
     let far = Far::start(folder.path(), &["--to-disk", to_disk, "--sync-bytes", "64KiB"]);
     let result = test(folder.path(), far.plain, &["--amount", "32MiB", "--no-pin"]);
-    assert_eq!(limiter(&result), "disk", "{result:#}");
     drop(far);
+    if syncs_cost_something(disk.path()) {
+        assert_eq!(limiter(&result), "disk", "{result:#}");
+    }
     assert_eq!(std::fs::read_dir(disk.path()).unwrap().count(), 0, "nothing is left behind");
+}
+
+/// Not on RAM disks, and where a cache answers for the disk.
+fn syncs_cost_something(folder: &Path) -> bool {
+    let path = folder.join("probe");
+    let mut file = std::fs::File::create(&path).expect("a file");
+    let piece = vec![1; 65_536];
+    let began = std::time::Instant::now();
+    for _ in 0..32 {
+        std::io::Write::write_all(&mut file, &piece).expect("a file");
+        file.sync_data().expect("a file");
+    }
+    let each = began.elapsed() / 32;
+    std::fs::remove_file(path).expect("a file");
+    each > Duration::from_micros(500)
 }
 
 #[test]
@@ -226,4 +243,6 @@ fn what_cannot_be_measured_says_why() {
     Command::new("chmod").args(["600", kit]).status().unwrap();
     says(&["link", "test", "127.0.0.1", "--kit", kit], 2, "none that `odile link serve --kit` has made");
     says(&["link", "disk", "/no/such/folder"], 2, "no folder");
+    says(&["link", "test", "127.0.0.1", "--credit", "64"], 2, "--credits");
+    says(&["link", "test", "localhost:1"], 3, "127.0.0.1:1");
 }

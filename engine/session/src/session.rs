@@ -157,8 +157,9 @@ impl Session {
         }
     }
 
-    /// Whether CDT is sent when half of the window is used, and taken while credit is left. Not in the RFC (§9.10, P): only
-    /// with partners that are known to bear it. Off by default.
+    /// Whether each CDT grants half of the window, and is sent as soon as that has come: what is on its way never exceeds the
+    /// window, and nobody waits for a whole round trip. Not in the RFC (§9.10, P): both sides must do it, or files stall. Off
+    /// by default.
     pub fn set_early_credit(&mut self, is_on: bool) {
         self.early_credit = is_on;
     }
@@ -167,10 +168,7 @@ impl Session {
     pub fn poll_output(&mut self) -> Option<Output> {
         let output = self.outputs.pop_front()?;
         if matches!(output, Output::Transmit(Command::SetCredit(_))) {
-            let window = self.window();
-            // A Speaker that takes CDT for a whole new window may have as much on its way as it had before.
-            let kept = if self.early_credit { self.credit_listener.min(window) } else { 0 };
-            self.credit_listener = window + kept;
+            self.credit_listener = self.granted(self.credit_listener);
         }
         Some(output)
     }
@@ -255,6 +253,12 @@ impl Session {
         let before = self.outputs.len();
         self.outputs.retain(|output| !matches!(output, Output::Transmit(Command::SetCredit(_))));
         self.outputs.len() < before
+    }
+
+    /// Credit after a CDT, of what is left before.
+    pub(crate) fn granted(&self, left: u16) -> u16 {
+        let window = self.window();
+        if self.early_credit { left.saturating_add(window.div_ceil(2)).min(window) } else { window }
     }
 
     /// V.Window.

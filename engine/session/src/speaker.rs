@@ -151,7 +151,7 @@ impl Session {
     pub(crate) fn on_set_credit(&mut self, now: Instant) {
         match self.state {
             State::Opo if self.early_credit => {
-                self.credit_speaker = self.window();
+                self.credit_speaker = self.granted(self.credit_speaker);
                 self.tell(Event::CreditRenewed);
                 self.enter(State::Opo, now);
             }
@@ -164,7 +164,7 @@ impl Session {
             State::OpoWfc if self.stored.is_some() => self.send_stored(State::ClOp, now),
             // O.
             State::OpoWfc => {
-                self.credit_speaker = self.window();
+                self.credit_speaker = self.granted(0);
                 self.tell(Event::CreditRenewed);
                 self.enter(State::Opo, now);
             }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub struct Measured {
     /// Octets of the transmitted file that passed.
     pub octets: u64,
-    /// From SFPA to EFPA for a Speaker; from SFID to EFID for a Listener.
+    /// From SFPA to EFPA for a Speaker; from the first DATA to EFID for a Listener.
     pub took: Duration,
     /// Where the time went.
     pub stages: Vec<(Stage, Duration)>,
@@ -123,6 +123,12 @@ impl Recorder {
             buffers: histogram()?,
             stalls: histogram()?,
         }))
+    }
+
+    /// From now on, and not from when it was started.
+    pub(crate) fn restart(&mut self) {
+        self.began = Instant::now();
+        self.stages.clear();
     }
 
     pub(crate) fn add(&mut self, stage: Stage, time: Duration) {

@@ -41,6 +41,8 @@ pub(super) struct Receiving {
     /// The last that came was malformed: who knows what came just before.
     pub(super) is_doubtful: bool,
     pub(super) recorder: Option<Box<Recorder>>,
+    /// Some DATA has come in this session.
+    pub(super) has_begun: bool,
 }
 
 impl Link {
@@ -354,6 +356,12 @@ impl Receiving {
     }
 
     async fn store(&mut self, mut fragment: &[u8], end: bool) -> Result<(), Malformed> {
+        if !self.has_begun {
+            self.has_begun = true;
+            if let Some(recorder) = &mut self.recorder {
+                recorder.restart();
+            }
+        }
         loop {
             let (block, filled) = if let Some(filling) = &mut self.filling {
                 filling

@@ -91,6 +91,7 @@ impl Link {
         let recorder = self.shared.options.measure.then(Recorder::start).flatten();
         let receiving = Receiving {
             recorder,
+            has_begun: false,
             inbound,
             meter,
             incoming,

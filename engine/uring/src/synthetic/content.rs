@@ -69,7 +69,9 @@ impl SyntheticContent {
             Pattern::Random => fill_cells(position, out, |index| random_cell(seed, index)),
             Pattern::Text => fill_cells(position, out, |index| text::cell(seed, index)),
             Pattern::Periodic => {
-                let period = period(seed);
+                let Some(period) = period(seed) else {
+                    return fill_cells(position, out, |index| text::cell(seed, index % PERIOD_CELLS));
+                };
                 walk_period(&period, position, out.len(), |range, part| {
                     if let Some(out) = out.get_mut(range) {
                         out.copy_from_slice(part);
@@ -82,7 +84,9 @@ impl SyntheticContent {
     }
 
     fn is_periodic(&self, position: u64, octets: &[u8]) -> bool {
-        walk_period(&period(self.seed), position, octets.len(), |range, part| octets.get(range) == Some(part))
+        period(self.seed).is_some_and(|period| {
+            walk_period(&period, position, octets.len(), |range, part| octets.get(range) == Some(part))
+        })
     }
 
     /// Tells whether `octets` are the content from `position` on.
@@ -110,20 +114,20 @@ impl SyntheticContent {
 }
 
 /// The period of [`Pattern::Periodic`]. It is kept, so that this content costs no more than a copy: what measures a line
-/// must not measure its own text.
-fn period(seed: u64) -> Arc<[u8]> {
+/// must not measure its own text. None: too many are kept already.
+fn period(seed: u64) -> Option<Arc<[u8]>> {
     let mut kept = PERIODS.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((_, period)) = kept.iter().find(|(known, _)| *known == seed) {
-        return Arc::clone(period);
+        return Some(Arc::clone(period));
+    }
+    if kept.len() >= PERIODS_MAX {
+        return None;
     }
     let mut octets = vec![0; usize::try_from(SyntheticContent::PERIOD_BYTES).unwrap_or_default()];
     fill_cells(0, &mut octets, |index| text::cell(seed, index));
     let period: Arc<[u8]> = octets.into();
-    if kept.len() >= PERIODS_MAX {
-        kept.remove(0);
-    }
     kept.push((seed, Arc::clone(&period)));
-    period
+    Some(period)
 }
 
 /// Calls `see` with each stretch of the content that lies in one period, and where it belongs, until it says no.

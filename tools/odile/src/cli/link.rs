@@ -21,9 +21,9 @@ pub enum LinkCommand {
 #[derive(Debug, Args)]
 #[command(after_help = SERVE_HELP)]
 pub struct LinkServeArgs {
-    /// Where to listen over plain TCP
-    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:3305")]
-    pub listen: SocketAddr,
+    /// Where to listen over plain TCP, where nobody proves who he is [default: 0.0.0.0:3305 without a kit, else nowhere]
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
     /// Where to listen over TLS, if there is a kit
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:6619")]
     pub listen_tls: SocketAddr,
@@ -148,11 +148,13 @@ pub fn services(text: &str) -> Result<Services, String> {
 }
 
 const SERVE_HELP: &str = "\
-Nothing of what comes is kept. Everybody who reaches the port can send: run it while you measure, no longer.
+Nothing of what comes is kept. Over plain TCP, everybody who reaches the port can send, and have files of up to 18 TB sent:
+run it while you measure, no longer. With a kit only those who have it can.
 
 Examples:
   odile link serve
-  odile link serve --kit link.kit      (copy link.kit to the other machine, by a way that keeps it secret)";
+  odile link serve --kit link.kit      (copy link.kit to the other machine, by a way that keeps it secret)
+  odile link serve --kit link.kit --listen 0.0.0.0:3305      (plain TCP as well)";
 
 const TEST_HELP: &str = "\
 Examples:

@@ -139,7 +139,7 @@ const REST: &str = r#"
 #authentication = false
 # May files go on where they were cut, if both want that?
 #restart = true
-# New credit when half of the window is used: on long lines, with partners that do the same (not in the RFC).
+# New credit when half of the window is used: on long lines, if the partner has it set, too (not in the RFC).
 #early_credit = false
 
 # How long to wait before a file that was cut off is tried again: doubled each time that nothing moved, up to the

@@ -79,7 +79,7 @@ pub fn run(context: &Context, args: &LinkDiskArgs) -> Result<Exit, Failure> {
 fn one(args: &LinkDiskArgs, options: &Options, to_disk: bool, interrupt: &Interrupt) -> Result<Run, Failure> {
     let here = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let disk = to_disk.then_some(args.path.as_path());
-    let mut server = Server::start(options.clone(), here, here, None, disk)?;
+    let mut server = Server::start(options.clone(), Some(here), here, None, disk)?;
     let plain = server.handle().address().map(|address| address.to_string()).unwrap_or_default();
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {

@@ -52,6 +52,12 @@ pub fn judge(seen: &Seen<'_>) -> (Limiter, String) {
     if prepare >= credit && prepare >= socket {
         return processor(seen.we_send, prepare, "reading, sealing and framing the file");
     }
+    let close = speaker.share(Stage::Close);
+    if let Some(listener) = seen.listener.filter(|listener| !listener.stage(Stage::Disk).is_zero())
+        && close >= credit.max(socket)
+    {
+        return disk_of(listener, close);
+    }
     if is_listener_busy && let Some(listener) = seen.listener {
         return receiver(seen, listener);
     }
@@ -89,14 +95,19 @@ pub fn judge(seen: &Seen<'_>) -> (Limiter, String) {
 fn receiver(seen: &Seen<'_>, listener: &Measured) -> (Limiter, String) {
     let disk = listener.share(Stage::Disk);
     if disk >= DISK_FROM && disk >= listener.share(Stage::Open) {
-        let text = format!(
-            "disk of the receiver: it was busy writing and syncing for {} of the time; `odile link disk` shows what \
-             it can do",
-            percent(disk)
-        );
-        return (Limiter::Disk, text);
+        return disk_of(listener, seen.speaker.share(Stage::Close));
     }
     processor(!seen.we_send, 1.0 - listener.share(Stage::Line), "receiving, opening and checking the file")
+}
+
+fn disk_of(listener: &Measured, close: f64) -> (Limiter, String) {
+    let text = format!(
+        "disk of the receiver: it was busy writing and syncing for {} of the time, and then the sender waited {} of \
+         it until all was on disk; `odile link disk` shows what it can do",
+        percent(listener.share(Stage::Disk)),
+        percent(close)
+    );
+    (Limiter::Disk, text)
 }
 
 fn processor(is_ours: bool, share: f64, work: &str) -> (Limiter, String) {
@@ -172,6 +183,7 @@ mod tests {
         assert_eq!(found(&[(Socket, 90)], None, true, 0.3), Limiter::Line);
         let writing: &[(Stage, u64)] = &[(Line, 5), (Disk, 90)];
         assert_eq!(found(&[(Socket, 90)], Some(writing), true, 0.3), Limiter::Disk);
+        assert_eq!(found(&[(Socket, 20), (Close, 70)], Some(writing), true, 0.3), Limiter::Disk);
         let opening: &[(Stage, u64)] = &[(Line, 5), (Open, 90), (Disk, 50)];
         assert_eq!(found(&[(Socket, 90), (Close, 5)], Some(opening), true, 0.3), Limiter::Peer);
         // Who is slow to give credit because it is busy is no long line.

@@ -49,8 +49,9 @@ fn serve(context: &Context, args: &LinkServeArgs) -> Result<Exit, Failure> {
     let kit = args.kit.as_ref().map(|path| Kit::at(path, true)).transpose()?;
     let options = args.tuning.apply(Options { pool_blocks: POOL_BLOCKS, ..Options::for_this_machine() });
     refuse_unable(&options).map_err(Failure::usage)?;
-    let mut server =
-        Server::start(options, args.listen, args.listen_tls, kit.as_ref(), args.to_disk.as_deref())?;
+    let anywhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, PLAIN_PORT));
+    let plain = args.listen.or_else(|| kit.is_none().then_some(anywhere));
+    let mut server = Server::start(options, plain, args.listen_tls, kit.as_ref(), args.to_disk.as_deref())?;
     let handle = server.handle();
     for (address, what) in [(handle.address(), "over TCP"), (handle.tls_address(), "over TLS")] {
         if let Some(address) = address {
@@ -82,7 +83,7 @@ fn test(context: &Context, args: &LinkTestArgs) -> Result<Exit, Failure> {
     let kit = Kit::make()?;
     let here = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let far_options = args.tuning.apply(Options { pool_blocks: POOL_BLOCKS, ..Options::for_this_machine() });
-    let mut server = Server::start(far_options, here, here, Some(&kit), None)?;
+    let mut server = Server::start(far_options, Some(here), here, Some(&kit), None)?;
     let handle = server.handle();
     let plain = handle.address().map(|address| address.to_string()).unwrap_or_default();
     let tls = handle.tls_address().map(|address| address.to_string());
@@ -104,6 +105,10 @@ fn far(args: &LinkTestArgs) -> Result<Far, Failure> {
 }
 
 fn measure(context: &Context, args: &LinkTestArgs, tester: Tester<'_>) -> Result<Exit, Failure> {
+    let session = &tester.options.session;
+    if session.buffer_size.is_some() || session.credit.is_some() {
+        return Err(Failure::usage("what is measured is chosen with --buffers and --credits"));
+    }
     let points = points(args, tester.far.kit.is_some())?;
     let transport = points.first().map_or(Transport::Plain, |point| point.transport);
     context.note(&format!("measuring the round trip to {}", args.target));
@@ -126,7 +131,10 @@ fn measure(context: &Context, args: &LinkTestArgs, tester: Tester<'_>) -> Result
         let mut run = tester.run(*point, octets)?;
         // Several sessions share what there is, so that only one of them can be predicted alone.
         let waits_for_credit = tester.options.session.early_credit != Some(true);
-        run.predicted = (point.sessions == 1 && waits_for_credit).then_some(ceiling);
+        let (buffer, credit) = run.agreed;
+        let agreed = Point { buffer_octets: buffer, credit, ..*point };
+        run.predicted = (point.sessions == 1 && waits_for_credit)
+            .then(|| judge::ceiling(agreed.window_octets(), flow, round_trip.median.as_secs_f64()));
         if context.verbosity > crate::context::Verbosity::Quiet && !context.is_json() {
             output::note(&format!("   {}", report::summary(&run)));
         }
@@ -162,7 +170,7 @@ fn calibrate(tester: &Tester<'_>, widest: Point, amount: Option<u64>) -> Result<
     }
 }
 
-/// Octets that take so long, about, and at least two windows, so that credit is waited for if it is scarce.
+/// Octets that take so long, about, and some windows, so that credit is waited for if it is scarce.
 #[allow(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -171,7 +179,9 @@ fn calibrate(tester: &Tester<'_>, widest: Point, amount: Option<u64>) -> Result<
 )]
 fn amount(octets_per_second: f64, seconds: u64, point: &Point) -> u64 {
     let wanted = octets_per_second * seconds as f64;
-    (wanted / f64::from(point.sessions)).max(3.0 * point.window_octets()).min(1e15) as u64
+    // A window that takes longer than that is no limit.
+    let windows = (3.0 * point.window_octets()).min(2.0 * wanted);
+    (wanted / f64::from(point.sessions)).max(windows).min(AMOUNT_MOST) as u64
 }
 
 fn points(args: &LinkTestArgs, has_kit: bool) -> Result<Vec<Point>, Failure> {
@@ -236,7 +246,6 @@ fn one_by_one(transport: Transport, has_kit: bool) -> Vec<Point> {
     ];
     if has_kit {
         points.extend([
-            Point { transport: Transport::Plain, ..base },
             Point { services: services(true, false, false), ..base },
             Point { services: services(false, false, true), ..base },
             Point { services: services(true, true, true), ..base },
@@ -250,6 +259,8 @@ const PLAIN_PORT: u16 = 3305;
 /// For all sessions of a measurement at the same time.
 const POOL_BLOCKS: usize = 96;
 const POOL_BLOCKS_HERE: usize = 12;
+/// What the far end sends at most.
+const AMOUNT_MOST: f64 = 1.8e13;
 const CALIBRATION_FIRST: u64 = 16 << 20;
 const CALIBRATION_MOST: u64 = 1 << 30;
 const CALIBRATION_SECONDS: f64 = 0.5;

@@ -2,7 +2,7 @@
 //! protocol, no second port.
 //!
 //! ```text
-//! LINK.SEND     octets=1000000;services=sign+encrypt      send me such a file
+//! LINK.SEND     octets=1000000;services=sign+encrypt;as=LINK.DATA.7      send me such a file, under this name
 //! LINK.REPORT   of=LINK.DATA.7;octets=...;took=µs;line=µs;open=µs         where the time of your file went here
 //! ```
 
@@ -17,6 +17,9 @@ use crate::cli::LinkServices;
 pub const DATA: &str = "LINK.DATA";
 pub const SEND: &str = "LINK.SEND";
 pub const REPORT: &str = "LINK.REPORT";
+
+/// An hour at 40 Gbit/s: whoever asks is not known, and need not be served for ever.
+const ASKED_OCTETS_MAX: u64 = 18_000_000_000_000;
 
 const STAGES: [(&str, Stage); 11] = [
     ("credit", Stage::Credit),
@@ -58,13 +61,15 @@ pub fn read_report(of: &str, text: &str) -> Option<Measured> {
     Some(Measured { octets: number("octets")?, took, stages, buffer: None, stall: None })
 }
 
-pub fn request(octets: u64, services: LinkServices) -> String {
-    format!("octets={octets};services={}", services_text(services))
+pub fn request(octets: u64, services: LinkServices, name: &str) -> String {
+    format!("octets={octets};services={};as={name}", services_text(services))
 }
 
-pub fn read_request(text: &str) -> Option<(u64, LinkServices)> {
-    let octets = field(text, "octets")?.parse().ok()?;
-    Some((octets, crate::cli::link_services(field(text, "services")?).ok()?))
+/// Octets, services and name. None: nonsense, or more than anybody measures with.
+pub fn read_request(text: &str) -> Option<(u64, LinkServices, &str)> {
+    let octets = field(text, "octets")?.parse().ok().filter(|octets| *octets <= ASKED_OCTETS_MAX)?;
+    let name = field(text, "as").filter(|name| name.starts_with(DATA))?;
+    Some((octets, crate::cli::link_services(field(text, "services")?).ok()?, name))
 }
 
 /// As [`crate::cli::link_services`] reads it.
@@ -101,9 +106,11 @@ mod tests {
         assert_eq!(read_report("LINK.DATA.1", &report("LINK.DATA.1", &measured)), Some(measured.clone()));
         assert_eq!(read_report("LINK.DATA.2", &report("LINK.DATA.1", &measured)), None);
         let services = LinkServices { sign: true, compress: false, encrypt: true };
-        assert_eq!(read_request(&request(12, services)), Some((12, services)));
-        assert_eq!(read_request("octets=x;services=none"), None);
-        assert_eq!(read_request("octets=1;services=shred"), None);
+        assert_eq!(read_request(&request(12, services, "LINK.DATA.3")), Some((12, services, "LINK.DATA.3")));
+        assert_eq!(read_request(&request(ASKED_OCTETS_MAX + 1, services, "LINK.DATA.3")), None);
+        assert_eq!(read_request(&request(12, services, "OTHER")), None);
+        assert_eq!(read_request("octets=x;services=none;as=LINK.DATA"), None);
+        assert_eq!(read_request("octets=1;services=shred;as=LINK.DATA"), None);
         assert_eq!(read_report("x", "nothing"), None);
     }
 }

@@ -22,6 +22,8 @@ pub struct Server {
     coming: HashMap<TransferRef, Coming>,
     /// Files that go out: to whom, and their names.
     going: HashMap<TransferRef, (String, String)>,
+    /// What is still to go to each: of no use any more when the partner begins something new.
+    queued: HashMap<String, Vec<TransferRef>>,
 }
 
 struct Coming {
@@ -33,7 +35,7 @@ struct Coming {
 impl Server {
     pub fn start(
         options: Options,
-        plain: SocketAddr,
+        plain: Option<SocketAddr>,
         tls: SocketAddr,
         kit: Option<&Kit>,
         disk: Option<&Path>,
@@ -47,10 +49,10 @@ impl Server {
                 peers.push(Peer { name, code, address: None, transport: *transport });
             }
         }
-        let listen = Listen { plain: Some(plain), tls: kit.map(|_| tls) };
+        let listen = Listen { plain, tls: kit.map(|_| tls) };
         let target = if disk.is_some() { Target::Inbox } else { Target::Check(CONTENT) };
         let side = Side::start(disk, CODE_SERVER, &peers, kit, Options { target, ..options }, listen)?;
-        Ok(Self { side, coming: HashMap::new(), going: HashMap::new() })
+        Ok(Self { side, coming: HashMap::new(), going: HashMap::new(), queued: HashMap::new() })
     }
 
     pub fn handle(&self) -> Handle {
@@ -71,6 +73,10 @@ impl Server {
     fn answer(&mut self, event: &Event, tell: &dyn Fn(&str)) {
         match event {
             Event::Receiving { transfer, partner, dataset_name, description, .. } => {
+                for left in self.queued.remove(partner).unwrap_or_default() {
+                    // What has gone meanwhile needs no cancelling.
+                    let _ = self.handle().cancel(left);
+                }
                 let coming = Coming {
                     partner: partner.clone(),
                     name: note::name_of(dataset_name),
@@ -94,13 +100,8 @@ impl Server {
                 };
                 if let Some((partner, name)) = found {
                     tell(&format!("{partner}: {measured}"));
-                    self.send(
-                        &partner,
-                        note::REPORT,
-                        1,
-                        LinkServices::default(),
-                        Some(note::report(&name, measured)),
-                    );
+                    let report = Some(note::report(&name, measured));
+                    self.send(&partner, side::new_name(note::REPORT), 1, LinkServices::default(), report);
                 }
             }
             Event::Received { transfer, path, .. } => {
@@ -111,12 +112,17 @@ impl Server {
                     let _ = std::fs::remove_file(format!("{path}.json"));
                 }
                 if coming.name.starts_with(note::SEND)
-                    && let Some((octets, services)) = note::read_request(&coming.description)
+                    && let Some((octets, services, name)) = note::read_request(&coming.description)
                 {
-                    self.send(&coming.partner, note::DATA, octets, services, None);
+                    self.send(&coming.partner, name.to_owned(), octets, services, None);
                 }
             }
-            Event::ReceiveFailed { transfer, .. } => {
+            Event::FileSent { transfer, .. } => {
+                for left in self.queued.values_mut() {
+                    left.retain(|queued| queued != transfer);
+                }
+            }
+            Event::ReceiveFailed { transfer, .. } | Event::Interrupted { transfer, .. } => {
                 self.coming.remove(transfer);
             }
             trouble if trouble.is_trouble() => tell(&trouble.to_string()),
@@ -125,15 +131,17 @@ impl Server {
     }
 
     fn send(
-        &self,
+        &mut self,
         partner: &str,
-        name: &str,
+        name: String,
         octets: u64,
         services: LinkServices,
         description: Option<String>,
     ) {
         // What cannot be queued is missed by whoever waits for it.
-        let _ = self.handle().send(&side::request(partner, name, octets, services, description));
+        if let Ok(queued) = self.handle().send(&side::request(partner, name, octets, services, description)) {
+            self.queued.entry(partner.to_owned()).or_default().push(TransferRef::Outbound(queued.id));
+        }
     }
 }
 

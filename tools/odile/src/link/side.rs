@@ -1,5 +1,7 @@
 //! One end of a measurement: a station in a folder of its own that nobody keeps.
 
+use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 use std::str::FromStr;
@@ -7,6 +9,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant, SystemTime};
 
+use odile_station::catalog::TransferRef;
 use odile_station::partner::{PartnerName, Transport};
 use odile_station::{
     Calls, Event, Handle, Home, Listen, Measured, Options, Pattern, SendRequest, Station, SyntheticContent,
@@ -126,18 +129,18 @@ impl Side {
 }
 
 /// A file that exists by its name only, and what is done with it.
+///
+/// `name`: a whole dataset name, see [`new_name`].
 pub fn request(
     partner: &str,
-    name: &str,
+    name: String,
     octets: u64,
     services: LinkServices,
     description: Option<String>,
 ) -> SendRequest {
     let file = SyntheticFile { content: CONTENT, octets };
     let mut request = SendRequest::new(partner, file.to_string());
-    // Each end begins with an empty catalog: without the time, names would come again within a second.
-    let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_micros();
-    request.dataset_name = Some(format!("{name}.{:013}", time % 10_000_000_000_000));
+    request.dataset_name = Some(name);
     request.description = description;
     request.services.sign = Some(services.sign);
     request.services.compress = Some(services.compress);
@@ -145,30 +148,53 @@ pub fn request(
     request
 }
 
-/// What is measured of the file that passes next, and how it is told.
-pub fn measured(event: &Event) -> Option<Measured> {
+/// A dataset name that was never used. Each end begins with an empty catalog: without the time, names would come again
+/// within a second.
+pub fn new_name(kind: &str) -> String {
+    let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_micros();
+    format!("{kind}.{:013}", time % 10_000_000_000_000)
+}
+
+/// What is measured of a file.
+pub fn measured(event: &Event, of: TransferRef) -> Option<Measured> {
     match event {
-        Event::Measured { measured, .. } => Some((**measured).clone()),
+        Event::Measured { transfer, measured } if *transfer == of => Some((**measured).clone()),
         _ => None,
     }
 }
 
-/// Processor seconds of this process so far, and of its busiest thread (proc(5)).
-pub fn processor_seconds() -> (f64, f64) {
-    let seconds = |stat: &str| {
-        let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-        let ticks: f64 =
-            fields.split_whitespace().skip(11).take(2).filter_map(|text| text.parse::<f64>().ok()).sum();
-        // 100 ticks a second on every Linux of today.
-        ticks / 100.0
-    };
-    let all = fs::read_to_string("/proc/self/stat").map(|stat| seconds(&stat)).unwrap_or_default();
-    let threads = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
-    let busiest = threads
-        .filter_map(|thread| fs::read_to_string(thread.path().join("stat")).ok())
-        .map(|stat| seconds(&stat))
-        .fold(0.0, f64::max);
-    (all, busiest)
+/// Processor seconds that this process has used (proc(5)).
+pub struct Processor {
+    all: f64,
+    threads: HashMap<OsString, f64>,
+}
+
+impl Processor {
+    pub fn now() -> Self {
+        let seconds = |stat: &str| {
+            let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+            let used = fields.split_whitespace().skip(11).take(2);
+            // 100 ticks a second on every Linux of today.
+            used.filter_map(|text| text.parse::<f64>().ok()).sum::<f64>() / 100.0
+        };
+        let all = fs::read_to_string("/proc/self/stat").map(|stat| seconds(&stat)).unwrap_or_default();
+        let threads = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+        let threads = threads
+            .filter_map(|thread| {
+                let stat = fs::read_to_string(thread.path().join("stat")).ok()?;
+                Some((thread.file_name(), seconds(&stat)))
+            })
+            .collect();
+        Self { all, threads }
+    }
+
+    /// Since then: of all, and of the busiest thread that still runs.
+    pub fn since(&self, before: &Self) -> (f64, f64) {
+        let used = |(thread, seconds): (&OsString, &f64)| {
+            seconds - before.threads.get(thread).copied().unwrap_or_default()
+        };
+        (self.all - before.all, self.threads.iter().map(used).fold(0.0, f64::max))
+    }
 }
 
 /// Text as in CAD files, which costs no more than a copy.

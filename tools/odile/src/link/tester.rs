@@ -4,13 +4,14 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use odile_station::catalog::TransferRef;
 use odile_station::partner::{BufferSize, CreditWindow, Transport};
-use odile_station::{Event, Listen, Measured, Options, StationError, Target};
+use odile_station::{Event, Listen, Measured, Options, Stage, StationError, Target};
 
 use super::judge::{self, Limiter, Seen};
 use super::kit::Kit;
 use super::note;
-use super::side::{self, CODE_SERVER, CONTENT, Peer, Side, code_of, processor_seconds};
+use super::side::{self, CODE_SERVER, CONTENT, Peer, Processor, Side, code_of};
 use crate::cli::{Direction, LinkServices};
 use crate::exit::Failure;
 use crate::signals::Interrupt;
@@ -76,6 +77,18 @@ struct Passed {
     listener: Option<Measured>,
 }
 
+impl Passed {
+    /// Until the last octet had arrived; where it is written, until all of it was.
+    fn took(&self) -> Duration {
+        let sent = self.speaker.took.saturating_sub(self.speaker.stage(Stage::Close));
+        match &self.listener {
+            Some(listener) if !listener.stage(Stage::Disk).is_zero() => self.speaker.took,
+            Some(listener) => sent.max(listener.took),
+            None => sent,
+        }
+    }
+}
+
 impl Run {
     #[allow(clippy::cast_precision_loss, reason = "shown with three digits")]
     pub fn octets_per_second(&self) -> f64 {
@@ -108,21 +121,17 @@ impl Tester<'_> {
     pub fn run(&self, point: Point, octets: u64) -> Result<Run, Failure> {
         let sides: Vec<Side> =
             (1..=point.sessions).map(|number| self.side(&point, number)).collect::<Result<_, _>>()?;
-        let (all_before, thread_before) = processor_seconds();
+        let before = Processor::now();
         let began = Instant::now();
-        let passed: Vec<Result<Passed, Failure>> = thread::scope(|scope| {
-            let running: Vec<_> =
-                sides.into_iter().map(|side| scope.spawn(move || self.pass(&side, &point, octets))).collect();
-            running
-                .into_iter()
-                .map(|thread| {
-                    thread
-                        .join()
-                        .unwrap_or_else(|_| Err(Failure::refused("a thread of the measurement failed")))
-                })
-                .collect()
+        // They live on until the threads were looked at.
+        let (passed, sides): (Vec<_>, Vec<_>) = thread::scope(|scope| {
+            let pass = |side: Side| (self.pass(&side, &point, octets), Some(side));
+            let running: Vec<_> = sides.into_iter().map(|side| scope.spawn(move || pass(side))).collect();
+            let failed = || (Err(Failure::refused("a thread of the measurement failed")), None);
+            running.into_iter().map(|thread| thread.join().unwrap_or_else(|_| failed())).unzip()
         });
-        let (all_after, thread_after) = processor_seconds();
+        let (processor_seconds, busiest_thread) = Processor::now().since(&before);
+        drop(sides);
         let wall = began.elapsed().as_secs_f64();
         let mut all = Vec::new();
         let mut agreed = (0, 0);
@@ -131,11 +140,7 @@ impl Tester<'_> {
             agreed = passed.agreed;
             all.push(passed);
         }
-        // Those who closed are done with the data; sessions run at the same time.
-        let data_seconds = |passed: &Passed| {
-            passed.speaker.took.saturating_sub(passed.speaker.stage(odile_station::Stage::Close))
-        };
-        let seconds = all.iter().map(data_seconds).max().unwrap_or_default().as_secs_f64();
+        let seconds = all.iter().map(Passed::took).max().unwrap_or_default().as_secs_f64();
         let Some(first) = all.into_iter().next() else {
             return Err(Failure::refused("nothing was measured"));
         };
@@ -143,7 +148,7 @@ impl Tester<'_> {
             speaker: &first.speaker,
             listener: first.listener.as_ref(),
             we_send: point.direction == Direction::Send,
-            busiest_thread: (thread_after - thread_before) / wall.min(seconds).max(1e-9),
+            busiest_thread: busiest_thread / wall.max(1e-9),
         };
         let (limiter, sentence) = judge::judge(&seen);
         Ok(Run {
@@ -151,7 +156,7 @@ impl Tester<'_> {
             agreed,
             octets: octets * u64::from(point.sessions),
             seconds,
-            processor_seconds: all_after - all_before,
+            processor_seconds,
             predicted: None,
             limiter,
             sentence,
@@ -193,35 +198,57 @@ impl Tester<'_> {
             }
         };
         if point.direction == Direction::Send {
-            let request = side::request(PEER, note::DATA, octets, point.services, None);
-            handle.send(&request)?;
-            let name = request.dataset_name.unwrap_or_default();
-            let speaker = side.wait(FILE_LIMIT, |event| {
+            let name = side::new_name(note::DATA);
+            let queued = handle.send(&side::request(PEER, name.clone(), octets, point.services, None))?;
+            let transfer = TransferRef::Outbound(queued.id);
+            let speaker = self.wait(side, FILE_LIMIT, |event| {
                 note_terms(event);
-                side::measured(event)
+                side::measured(event, transfer)
             })?;
             let speaker = speaker.ok_or_else(|| no_answer(FILE_LIMIT))?;
             let listener = self.fetch_report(side, &name)?;
             return Ok(Passed { agreed, speaker, listener });
         }
-        let wish = note::request(octets, point.services);
-        handle.send(&side::request(PEER, note::SEND, 1, LinkServices::default(), Some(wish)))?;
-        let mut name = None;
-        let listener = self.fetch(side, FILE_LIMIT, |event| {
+        let name = side::new_name(note::DATA);
+        let wish = note::request(octets, point.services, &name);
+        let asking = side::new_name(note::SEND);
+        handle.send(&side::request(PEER, asking, 1, LinkServices::default(), Some(wish)))?;
+        let coming = self.fetch(side, ANSWER_LIMIT, |event| {
             note_terms(event);
-            if let Event::Receiving { dataset_name, .. } = event
-                && dataset_name.starts_with(note::DATA)
-            {
-                name = Some(note::name_of(dataset_name));
+            match event {
+                Event::Receiving { transfer, dataset_name, .. } if note::name_of(dataset_name) == name => {
+                    Some(*transfer)
+                }
+                _ => None,
             }
-            // The tiny file that asked for it was measured, too.
-            name.as_ref().and_then(|_| side::measured(event))
         })?;
-        let speaker = self.fetch_report(side, &name.unwrap_or_default())?;
-        let listener =
-            listener.ok_or_else(|| Failure::refused("the far end did not send what it was asked for"))?;
+        let coming = coming.ok_or_else(|| {
+            let text = "the far end did not send what it was asked for: does it have the same kit, and do both take \
+                        the same terms?";
+            Failure::refused(text)
+        })?;
+        let listener = self.wait(side, FILE_LIMIT, |event| side::measured(event, coming))?;
+        let listener = listener.ok_or_else(|| no_answer(FILE_LIMIT))?;
+        let speaker = self.fetch_report(side, &name)?;
         let speaker = speaker.ok_or_else(|| Failure::refused("the far end did not tell what it measured"))?;
         Ok(Passed { agreed, speaker, listener: Some(listener) })
+    }
+
+    /// As [`Side::wait`], and ends when the program is to end.
+    fn wait<T>(
+        &self,
+        side: &Side,
+        limit: Duration,
+        mut wanted: impl FnMut(&Event) -> Option<T>,
+    ) -> Result<Option<T>, Failure> {
+        let deadline = Instant::now() + limit;
+        while Instant::now() < deadline {
+            self.interrupt.check()?;
+            if let Some(found) = side.wait(CALL_EVERY, &mut wanted)? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
     }
 
     fn fetch_report(&self, side: &Side, of: &str) -> Result<Option<Measured>, Failure> {
@@ -242,18 +269,20 @@ impl Tester<'_> {
     ) -> Result<Option<T>, Failure> {
         let deadline = Instant::now() + limit;
         let mut is_open = true;
-        while Instant::now() < deadline {
+        loop {
             self.interrupt.check()?;
             let found = side.wait(CALL_EVERY, |event| {
                 match event {
                     Event::SessionOpened { .. } => is_open = true,
-                    Event::SessionEnded { .. } => is_open = false,
+                    // One that ended otherwise ends the wait.
+                    Event::SessionEnded { .. } if !event.is_trouble() => is_open = false,
                     _ => {}
                 }
                 wanted(event).map(Some).or_else(|| (!is_open).then_some(None))
             })?;
             match found {
                 Some(Some(found)) => return Ok(Some(found)),
+                _ if Instant::now() >= deadline => return Ok(None),
                 Some(None) => {
                     thread::sleep(CALL_EVERY);
                     is_open = true;
@@ -263,7 +292,6 @@ impl Tester<'_> {
                 None => {}
             }
         }
-        Ok(None)
     }
 }
 
@@ -288,15 +316,11 @@ impl Point {
 
 /// `HOST` or `HOST:PORT`, resolved once, so that a wrong name shows before anything is started.
 pub fn resolve(host: &str, port: u16) -> Result<SocketAddr, Failure> {
-    let found = match host.parse::<SocketAddr>() {
-        Ok(address) => Ok(Some(address)),
-        Err(_) => (host, port).to_socket_addrs().map(|mut found| found.next()),
-    };
-    match found {
-        Ok(Some(address)) => Ok(address),
-        Ok(None) => Err(Failure::unreachable(format!("{host} has no address"))),
-        Err(error) => Err(Failure::unreachable(format!("{host}: {error}"))),
-    }
+    let found = host.to_socket_addrs().or_else(|_| (host, port).to_socket_addrs());
+    let found: Vec<_> = found.map_err(|error| Failure::unreachable(format!("{host}: {error}")))?.collect();
+    // `odile link serve` listens on IPv4, if it is not told otherwise.
+    let chosen = found.iter().find(|address| address.is_ipv4()).or(found.first());
+    chosen.copied().ok_or_else(|| Failure::unreachable(format!("{host} has no address")))
 }
 
 fn call(side: &Side) -> Result<(), Failure> {
