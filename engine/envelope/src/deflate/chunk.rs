@@ -78,7 +78,7 @@ impl ChunkCompressor {
                 .deflate_compress(plain, packed)
                 .map_err(|_| Misuse::Crypto("deflate ran out of room"))?;
             packed.truncate(packed_bytes);
-            seam(packed, &mut self.skimmer)?;
+            seam(packed, plain.len(), &mut self.skimmer)?;
         }
         if packed.is_empty() || packed.len() > stored_bytes(plain.len()) {
             store(plain, packed);
@@ -124,8 +124,9 @@ pub(crate) fn stored_bytes(plain_bytes: usize) -> usize {
 }
 
 /// Makes the last block of a deflate stream an ordinary one, and ends it on an octet with an empty stored block.
-fn seam(packed: &mut Vec<u8>, skimmer: &mut Skimmer) -> Result<(), Misuse> {
-    let last = skimmer.last_block(packed).ok_or(Misuse::Crypto("deflate output does not decode"))?;
+fn seam(packed: &mut Vec<u8>, plain_bytes: usize, skimmer: &mut Skimmer) -> Result<(), Misuse> {
+    let last = skimmer.last_block(packed).filter(|last| last.plain_bytes == plain_bytes);
+    let last = last.ok_or(Misuse::Crypto("deflate output does not decode to what was compressed"))?;
     packed[last.header_bit / 8] &= !(1 << (last.header_bit % 8));
     // Three zero bits are the header of the stored block; they may fit into the last octet.
     let octets = (last.end_bit + 3).div_ceil(8);

@@ -8,6 +8,9 @@
 //! A chunk knows nothing of its neighbours, so chunks can be compressed on several cores and in any order.
 
 mod chunk;
+#[allow(clippy::inline_always, reason = "called for every symbol: not inlined, the call costs as much")]
+mod huffman;
+#[allow(clippy::inline_always, reason = "called for every symbol: not inlined, the call costs as much")]
 mod skim;
 pub(crate) mod zlib;
 

@@ -1,7 +1,9 @@
 //! Walks through a deflate stream without producing output, to find its last block (RFC 1951 §3.2).
 //!
 //! libdeflate has no way to leave the final bit off. Finding that bit means decoding every symbol; doing so also
-//! proves that what was compressed decodes.
+//! proves that what was compressed decodes, and to how many octets.
+
+use super::huffman::{Code, Entry, SYMBOLS_MAX, Table};
 
 /// Where the last block is, in bits from the start (the lowest bit of an octet is its first).
 #[derive(Debug, PartialEq, Eq)]
@@ -10,6 +12,8 @@ pub(super) struct LastBlock {
     pub header_bit: usize,
     /// The first bit behind it.
     pub end_bit: usize,
+    /// Octets that the whole stream decodes to.
+    pub plain_bytes: usize,
 }
 
 /// Walks, with tables that are kept from stream to stream.
@@ -25,24 +29,25 @@ impl Skimmer {
     /// Finds the last block; nothing if the stream does not decode.
     pub fn last_block(&mut self, stream: &[u8]) -> Option<LastBlock> {
         let mut bits = Bits { octets: stream, next: 0, held: 0, count: 0 };
+        let mut plain_bytes = 0;
         loop {
             let header_bit = bits.position();
             bits.refill();
             let is_final = bits.take(1)? == 1;
-            match bits.take(2)? {
+            plain_bytes += match bits.take(2)? {
                 0 => skip_stored(&mut bits)?,
                 1 => {
                     self.tables.set_fixed()?;
-                    skip_symbols(&mut bits, &self.tables)?;
+                    skip_symbols(&mut bits, &self.tables)?
                 }
                 2 => {
                     self.tables.read_dynamic(&mut bits)?;
-                    skip_symbols(&mut bits, &self.tables)?;
+                    skip_symbols(&mut bits, &self.tables)?
                 }
                 _ => return None,
-            }
+            };
             if is_final {
-                return Some(LastBlock { header_bit, end_bit: bits.position() });
+                return Some(LastBlock { header_bit, end_bit: bits.position(), plain_bytes });
             }
         }
     }
@@ -59,13 +64,23 @@ struct Bits<'a> {
 }
 
 impl Bits<'_> {
+    /// Fills up to at least 56 bits, if eight octets are left; true if so.
+    #[inline(always)]
+    fn refill_at_once(&mut self) -> bool {
+        let Some(chunk) = self.octets.get(self.next..).and_then(|rest| rest.first_chunk::<8>()) else {
+            return false;
+        };
+        self.held |= u64::from_le_bytes(*chunk) << self.count;
+        self.next += ((63 - self.count) / 8) as usize;
+        // As many octets more as fit: 56 is a multiple of eight, what was held beyond one stays.
+        self.count |= 0x38;
+        true
+    }
+
     /// Fills up to at least 56 bits.
+    #[inline]
     fn refill(&mut self) {
-        if let Some(chunk) = self.octets.get(self.next..).and_then(|rest| rest.first_chunk::<8>()) {
-            self.held |= u64::from_le_bytes(*chunk) << self.count;
-            let taken = (63 - self.count) / 8;
-            self.next += taken as usize;
-            self.count += taken * 8;
+        if self.refill_at_once() {
             return;
         }
         while self.count <= 56 {
@@ -76,9 +91,12 @@ impl Bits<'_> {
         }
     }
 
-    fn drop_bits(&mut self, count: u32) {
-        self.held >>= count;
-        self.count -= count;
+    /// Drops what an entry took; the caller refilled, so that so many bits are held.
+    #[inline(always)]
+    fn drop_bits(&mut self, entry: Entry) {
+        self.held >>= entry.bits();
+        // Not checked: it would cost as much as the subtraction, twice for every symbol.
+        self.count = self.count.wrapping_sub(entry.bits());
     }
 
     /// Takes up to 16 bits; the caller refilled.
@@ -87,7 +105,8 @@ impl Bits<'_> {
             return None;
         }
         let value = u32::try_from(self.held & ((1 << count) - 1)).ok()?;
-        self.drop_bits(count);
+        self.held >>= count;
+        self.count -= count;
         Some(value)
     }
 
@@ -100,109 +119,14 @@ impl Bits<'_> {
     }
 }
 
-/// What a code leads to: how many bits it takes along, and what comes next.
-///
-/// Low 6 bits: bits to drop, extra bits included. Then: two bits of [`LITERAL`] and so on.
-type Entry = u16;
-
-const LITERAL: Entry = 0 << 6;
-const MATCH: Entry = 1 << 6;
-const END: Entry = 2 << 6;
-/// Longer than the table is wide, or no code at all.
-const LONG: Entry = 3 << 6;
-const BITS: Entry = 0x3F;
-/// Width of the tables: most codes are no longer.
-const TABLE_BITS: u32 = 11;
-/// Longest code (RFC 1951 §3.2.7).
-const CODE_BITS_MAX: usize = 15;
-const LITERALS_MAX: usize = 288;
 const DISTANCES_MAX: usize = 32;
 /// Order of the code length codes (RFC 1951 §3.2.7).
 const ORDER: [usize; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
 
-/// A canonical Huffman code.
-struct Code {
-    table: Box<[Entry; 1 << TABLE_BITS]>,
-    /// Codes of each length.
-    counts: [u16; CODE_BITS_MAX + 1],
-    /// What symbols lead to, in the order of their codes.
-    sorted: [Entry; LITERALS_MAX],
-}
-
-impl Code {
-    fn new() -> Self {
-        Self {
-            table: Box::new([LONG; 1 << TABLE_BITS]),
-            counts: [0; CODE_BITS_MAX + 1],
-            sorted: [LONG; LITERALS_MAX],
-        }
-    }
-
-    /// Builds the code from the lengths of its symbols; `meaning` says what a symbol leads to, without its code.
-    fn build(&mut self, lengths: &[u8], meaning: impl Fn(usize) -> Option<Entry>) -> Option<()> {
-        self.table.fill(LONG);
-        self.counts.fill(0);
-        for length in lengths {
-            self.counts[usize::from(*length)] += 1;
-        }
-        self.counts[0] = 0;
-        let mut next_code = [0_u32; CODE_BITS_MAX + 2];
-        let mut next_place = [0_usize; CODE_BITS_MAX + 2];
-        for length in 1..=CODE_BITS_MAX {
-            let count = u32::from(self.counts[length]);
-            if next_code[length] + count > 1 << length {
-                return None;
-            }
-            next_code[length + 1] = (next_code[length] + count) << 1;
-            next_place[length + 1] = next_place[length] + count as usize;
-        }
-        for (symbol, &bits) in lengths.iter().enumerate().filter(|(_, length)| **length > 0) {
-            let length = usize::from(bits);
-            // Symbols that must not occur (286, 287, 30, 31) have codes none the less.
-            let entry = meaning(symbol).map_or(LONG, |entry| entry + Entry::from(bits));
-            let code = next_code[length];
-            next_code[length] += 1;
-            self.sorted[next_place[length]] = entry;
-            next_place[length] += 1;
-            if length <= TABLE_BITS as usize {
-                let first = code.reverse_bits() >> (32 - length);
-                self.table
-                    .iter_mut()
-                    .skip(first as usize)
-                    .step_by(1 << length)
-                    .for_each(|place| *place = entry);
-            }
-        }
-        Some(())
-    }
-
-    /// Decodes one symbol; the caller refilled. Drops nothing.
-    #[inline]
-    fn look_up(&self, held: u64) -> Entry {
-        let entry = self.table[(held & ((1 << TABLE_BITS) - 1)) as usize];
-        if entry & LONG == LONG { self.look_up_long(held) } else { entry }
-    }
-
-    /// Bit by bit, for codes that do not fit the table.
-    #[cold]
-    fn look_up_long(&self, held: u64) -> Entry {
-        let (mut code, mut first, mut place) = (0_u32, 0_u32, 0_usize);
-        for length in 1..=CODE_BITS_MAX {
-            code |= u32::from(held >> (length - 1) & 1 == 1);
-            let count = u32::from(self.counts[length]);
-            if code < first + count {
-                return self.sorted[place + (code - first) as usize];
-            }
-            place += count as usize;
-            first = (first + count) << 1;
-            code <<= 1;
-        }
-        LONG
-    }
-}
-
 struct Tables {
     literals: Code,
+    /// The same, with several symbols for a look-up.
+    runs: Table,
     distances: Code,
     lengths: Code,
     is_fixed: bool,
@@ -210,18 +134,30 @@ struct Tables {
 
 impl Tables {
     fn new() -> Self {
-        Self { literals: Code::new(), distances: Code::new(), lengths: Code::new(), is_fixed: false }
+        Self {
+            literals: Code::new(),
+            runs: Table::new(),
+            distances: Code::new(),
+            lengths: Code::new(),
+            is_fixed: false,
+        }
+    }
+
+    fn build(&mut self, literals: &[u8], distances: &[u8]) -> Option<()> {
+        self.literals.build(literals, Entry::literal)?;
+        self.distances.build(distances, Entry::distance)?;
+        self.runs.join(&self.literals);
+        Some(())
     }
 
     fn set_fixed(&mut self) -> Option<()> {
         if self.is_fixed {
             return Some(());
         }
-        let mut lengths = [8; LITERALS_MAX];
+        let mut lengths = [8; SYMBOLS_MAX];
         lengths[144..256].fill(9);
         lengths[256..280].fill(7);
-        self.literals.build(&lengths, literal)?;
-        self.distances.build(&[5; DISTANCES_MAX], distance)?;
+        self.build(&lengths, &[5; DISTANCES_MAX])?;
         self.is_fixed = true;
         Some(())
     }
@@ -238,19 +174,18 @@ impl Tables {
             bits.refill();
             code_lengths[*place] = u8::try_from(bits.take(3)?).ok()?;
         }
-        // The symbol itself is what we want: it travels in the upper bits of the entry.
-        self.lengths.build(&code_lengths, |symbol| Some(Entry::try_from(symbol).ok()? << 8))?;
-        let mut lengths = [0_u8; LITERALS_MAX + DISTANCES_MAX];
+        self.lengths.build(&code_lengths, Entry::symbol)?;
+        let mut lengths = [0_u8; SYMBOLS_MAX + DISTANCES_MAX];
         let total = literals + distances;
         let mut at = 0;
         while at < total {
             bits.refill();
             let entry = self.lengths.look_up(bits.held);
-            if entry & LONG == LONG {
+            if entry.is_long() {
                 return None;
             }
-            bits.take(u32::from(entry & BITS))?;
-            let symbol = entry >> 8;
+            bits.drop_bits(entry);
+            let symbol = entry.base();
             let (value, count) = match symbol {
                 0..=15 => (u8::try_from(symbol).ok()?, 1),
                 16 => (*lengths.get(at.checked_sub(1)?)?, bits.take(2)? as usize + 3),
@@ -260,67 +195,72 @@ impl Tables {
             lengths.get_mut(at..at + count).filter(|_| at + count <= total)?.fill(value);
             at += count;
         }
-        self.literals.build(lengths.get(..literals.min(LITERALS_MAX))?, literal)?;
-        self.distances.build(lengths.get(literals..total)?, distance)
+        self.build(lengths.get(..literals.min(SYMBOLS_MAX))?, lengths.get(literals..total)?)
     }
 }
 
-/// What a literal or length symbol leads to, with its extra bits (RFC 1951 §3.2.5).
-fn literal(symbol: usize) -> Option<Entry> {
-    match symbol {
-        0..=255 => Some(LITERAL),
-        256 => Some(END),
-        257..=264 | 285 => Some(MATCH),
-        265..=284 => Some(MATCH + Entry::try_from((symbol - 261) / 4).ok()?),
-        _ => None,
-    }
-}
-
-/// What a distance symbol leads to, with its extra bits.
-fn distance(symbol: usize) -> Option<Entry> {
-    match symbol {
-        0..=3 => Some(LITERAL),
-        4..=29 => Some(LITERAL + Entry::try_from(symbol / 2 - 1).ok()?),
-        _ => None,
-    }
-}
-
-fn skip_symbols(bits: &mut Bits<'_>, tables: &Tables) -> Option<()> {
+/// Walks to the end of a block; gives the octets that it decodes to.
+fn skip_symbols(stream: &mut Bits<'_>, tables: &Tables) -> Option<usize> {
+    // A copy stays in registers.
+    let mut bits = Bits { ..*stream };
+    let mut plain_bytes = 0;
     loop {
-        if bits.is_behind_the_end() {
-            return None;
-        }
-        bits.refill();
-        // 56 bits hold two literals (30), or a match (20 with its extra bits) and its distance (28), but not both.
-        let mut entry = tables.literals.look_up(bits.held);
-        if entry & LONG == LITERAL {
-            bits.drop_bits(u32::from(entry & BITS));
-            entry = tables.literals.look_up(bits.held);
-            if entry & LONG == LITERAL {
-                bits.drop_bits(u32::from(entry & BITS));
-                continue;
+        if !bits.refill_at_once() {
+            if bits.is_behind_the_end() {
+                return None;
             }
             bits.refill();
         }
-        match entry & LONG {
-            MATCH => {
-                bits.drop_bits(u32::from(entry & BITS));
-                let distance = tables.distances.look_up(bits.held);
-                if distance & LONG == LONG {
-                    return None;
+        // 56 bits hold three look-ups (33), or a match with its extra bits (16) and its distance (28), but not both.
+        let mut entry = tables.runs.look_up(bits.held);
+        if entry.is_literals() {
+            plain_bytes += entry.base();
+            bits.drop_bits(entry);
+            entry = tables.runs.look_up(bits.held);
+            if entry.is_literals() {
+                plain_bytes += entry.base();
+                bits.drop_bits(entry);
+                entry = tables.runs.look_up(bits.held);
+                if entry.is_literals() {
+                    plain_bytes += entry.base();
+                    bits.drop_bits(entry);
+                    continue;
                 }
-                bits.drop_bits(u32::from(distance & BITS));
+                if !bits.refill_at_once() {
+                    bits.refill();
+                }
             }
-            END => {
-                bits.drop_bits(u32::from(entry & BITS));
-                return (!bits.is_behind_the_end()).then_some(());
-            }
-            _ => return None,
         }
+        if !entry.is_match() {
+            if entry.is_long() {
+                bits.refill();
+                entry = tables.literals.look_up_long(bits.held);
+            }
+            if entry.is_long() {
+                return None;
+            }
+            if !entry.is_match() {
+                bits.drop_bits(entry);
+                if entry.is_end() {
+                    *stream = bits;
+                    return (!stream.is_behind_the_end()).then_some(plain_bytes);
+                }
+                plain_bytes += entry.base();
+                continue;
+            }
+        }
+        plain_bytes += entry.plain_bytes(bits.held);
+        bits.drop_bits(entry);
+        let distance = tables.distances.look_up(bits.held);
+        if distance.is_long() {
+            return None;
+        }
+        bits.drop_bits(distance);
     }
 }
 
-fn skip_stored(bits: &mut Bits<'_>) -> Option<()> {
+/// Skips a stored block; gives its octets.
+fn skip_stored(bits: &mut Bits<'_>) -> Option<usize> {
     let at = bits.position().div_ceil(8);
     let header = bits.octets.get(at..at + 4)?;
     let length = u16::from_le_bytes([header[0], header[1]]);
@@ -328,5 +268,115 @@ fn skip_stored(bits: &mut Bits<'_>) -> Option<()> {
         return None;
     }
     *bits = Bits { octets: bits.octets, next: at + 4 + usize::from(length), held: 0, count: 0 };
-    (bits.next <= bits.octets.len()).then_some(())
+    (bits.next <= bits.octets.len()).then_some(usize::from(length))
+}
+
+#[cfg(test)]
+mod tests {
+    use libdeflater::{CompressionLvl, Compressor};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::deflate::zlib::{RawInflate, Stop};
+
+    /// The last block as zlib finds it; none if zlib does not take the stream.
+    fn by_zlib(stream: &[u8]) -> Option<(usize, usize, usize)> {
+        let mut inflate = RawInflate::new().unwrap();
+        let mut room = vec![0; 1 << 16];
+        let (mut header_bit, mut consumed, mut written) = (0, 0, 0);
+        loop {
+            let step = inflate.step(&stream[consumed..], &mut room)?;
+            consumed += step.consumed;
+            written += step.written;
+            match step.stop {
+                Stop::Block { left_over_bits } => header_bit = consumed * 8 - usize::from(left_over_bits),
+                Stop::End => return Some((header_bit, consumed, written)),
+                Stop::Starved if step.consumed + step.written == 0 => return None,
+                Stop::Starved => {}
+            }
+        }
+    }
+
+    /// From even to repetitive, so that codes are short and long, and matches near and far.
+    fn source(seed: u64, kind: u8, bytes: usize) -> Vec<u8> {
+        let mut state = seed | 1;
+        let mut octets: Vec<u8> = Vec::with_capacity(bytes);
+        while octets.len() < bytes {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            let [low, other, more, ..] = state.to_le_bytes();
+            let back = usize::from(other) * 64 + 1;
+            match kind {
+                0 => octets.push(low),
+                1 => octets.push(low.leading_zeros().try_into().unwrap()),
+                2 => octets.push(low & other & more),
+                _ if more < 40 && back <= octets.len() => {
+                    let from = octets.len() - back;
+                    (0..usize::from(low) + 3).for_each(|at| octets.push(octets[from + at]));
+                }
+                _ => octets.push(low & other),
+            }
+        }
+        octets.truncate(bytes);
+        octets
+    }
+
+    fn compressed(plain: &[u8], level: i32) -> Vec<u8> {
+        let mut compressor = Compressor::new(CompressionLvl::new(level).unwrap());
+        let mut packed = vec![0; compressor.deflate_compress_bound(plain.len())];
+        let bytes = compressor.deflate_compress(plain, &mut packed).unwrap();
+        packed.truncate(bytes);
+        packed
+    }
+
+    fn found(skimmer: &mut Skimmer, stream: &[u8]) -> Option<(usize, usize, usize)> {
+        let LastBlock { header_bit, end_bit, plain_bytes } = skimmer.last_block(stream)?;
+        Some((header_bit, end_bit.div_ceil(8), plain_bytes))
+    }
+
+    proptest! {
+        #[test]
+        fn it_finds_what_zlib_finds(
+            sources in prop::collection::vec((any::<u64>(), 0..5_u8, 0..200_000_usize, 0..=12_i32), 1..4),
+        ) {
+            // Tables are kept from one stream to the next.
+            let mut skimmer = Skimmer::new();
+            for (seed, kind, bytes, level) in sources {
+                let plain = source(seed, kind, bytes);
+                let stream = compressed(&plain, level);
+                let expected = by_zlib(&stream);
+                prop_assert_eq!(expected.map(|(.., plain_bytes)| plain_bytes), Some(bytes));
+                prop_assert_eq!(found(&mut skimmer, &stream), expected);
+            }
+        }
+
+        #[test]
+        fn it_takes_what_zlib_takes_of_damaged_streams(
+            (seed, kind, bytes, level) in (any::<u64>(), 0..5_u8, 0..3000_usize, 1..=12_i32),
+            flips in prop::collection::vec(any::<prop::sample::Index>(), 1..4),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let mut skimmer = Skimmer::new();
+            let stream = compressed(&source(seed, kind, bytes), level);
+            prop_assert_eq!(skimmer.last_block(&stream[..cut.index(stream.len())]), None);
+            let mut damaged = stream;
+            for flip in flips {
+                let bit = flip.index(damaged.len() * 8);
+                damaged[bit / 8] ^= 1 << (bit % 8);
+            }
+            let skimmed = found(&mut skimmer, &damaged);
+            if let Some(expected) = by_zlib(&damaged) {
+                prop_assert_eq!(skimmed, Some(expected));
+            }
+        }
+
+        #[test]
+        fn it_stands_anything(octets in prop::collection::vec(any::<u8>(), 0..400)) {
+            let skimmed = found(&mut Skimmer::new(), &octets);
+            if let Some(expected) = by_zlib(&octets) {
+                prop_assert_eq!(skimmed, Some(expected));
+            }
+        }
+    }
 }
