@@ -21,8 +21,8 @@ use odile_tls::{
     server_config,
 };
 use odile_transfer::{
-    ArrivalCheckpoint, Compress, Departure, Departures, Form, Framing, PackedChunk, PlainChunk, RecordWalk,
-    Slot, Source,
+    ArrivalCheckpoint, Compress, DEPARTURES_MAX, Departure, Departures, Form, Framing, PackedChunk,
+    PlainChunk, RecordWalk, Slot, Source,
 };
 use odile_wire::data::{Compression, End, Records};
 use odile_wire::stream::{self, Deframer, Piece};
@@ -137,8 +137,14 @@ fn checkpoints(criterion: &mut Criterion) {
     let sealed = Form::Sealed { plan: plan.clone(), key: Some(party.key().clone()), batch_max: 1 };
     stored(&mut group, "sender, plain, signed receipt", departures(plain, &source, 1));
     stored(&mut group, "sender, all services", departures(sealed, &source, 1));
-    let sealed = Form::Sealed { plan: plan.clone(), key: Some(party.key().clone()), batch_max: 1 };
-    stored(&mut group, "sender, all services, all that are kept", departures(sealed, &source, usize::MAX));
+    // Without compression one can be taken anywhere.
+    let services = Services { compress: false, ..Services::ALL };
+    let long = cad::noise(64 << 20, 1);
+    let many = party.plan(Suite::S04, services, long.len());
+    let sealed = Form::Sealed { plan: many, key: Some(party.key().clone()), batch_max: 1 };
+    let kept = departures(sealed, &long, usize::MAX);
+    assert_eq!(kept.len(), DEPARTURES_MAX);
+    stored(&mut group, "sender, signed and encrypted, all that are kept", kept);
 
     let terms = party.terms(Declared::Services(Services::ALL), Some(HashAlgorithm::Sha256));
     let mut stream = Vec::new();
@@ -179,9 +185,10 @@ fn stored<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(
 fn departures(form: Form, source: &[u8], most: usize) -> Departures {
     let framing = Framing { buffer_size: 99_999, compression: Compression::Off };
     let mut departure = Departure::new(Records::None, form, framing).expect("keys for everything");
-    let (mut block, mut all) = (vec![0; BLOCK_BYTES], Vec::new());
+    // Of one Data Exchange Buffer.
+    let (mut block, mut all) = (vec![0; 128 << 10], Vec::new());
     while !departure.is_finished() {
-        departure.fill(&mut Memory(source), &mut block, u16::MAX, &mut Here).expect("a source");
+        departure.fill(&mut Memory(source), &mut block, 1, &mut Here).expect("a source");
         all.extend(departure.checkpoint());
     }
     let mut kept = Departures::new();

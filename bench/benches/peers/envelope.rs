@@ -72,7 +72,7 @@ fn seal_file(services: Services, source: &Path, target: &Path, key: &Path, certi
 /// Signed and encrypted, from file to file.
 pub fn seal(bench: &Bench) {
     let octets = bench.plan.octets().min(OCTETS_MAX);
-    let source = bench.disk.path().join("envelope.stp");
+    let source = bench.folder().join("envelope.stp");
     write_source(&source, &cad::step_text(usize::try_from(octets).expect("it fits"), 1));
     let workshop = Workshop::new(bench);
     let openssl = bench.peer("openssl", || Program { name: "openssl", package: "openssl" }.find());
@@ -108,7 +108,7 @@ pub fn seal(bench: &Bench) {
 pub fn compress(bench: &Bench) {
     let octets = bench.plan.octets().min(OCTETS_MAX);
     let length = usize::try_from(octets).expect("it fits");
-    let source = bench.disk.path().join("compress");
+    let source = bench.folder().join("compress");
     let kinds: [(&str, Make); 3] =
         [("STEP text", cad::step_text), ("mesh", cad::mesh), ("noise", cad::noise)];
     for (kind, make) in kinds {

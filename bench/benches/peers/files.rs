@@ -30,7 +30,7 @@ struct Mode {
 
 pub fn run(bench: &Bench) {
     let files = bench.plan.files;
-    let folder = sources(bench.disk.path(), files);
+    let folder = sources(bench.folder(), files);
     let mode = |name, send| Mode {
         name,
         send,

@@ -18,6 +18,8 @@ mod plain;
 mod sessions;
 mod tls;
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -46,12 +48,14 @@ struct Plan {
 struct Bench {
     plan: Plan,
     cores: [usize; 2],
-    /// On a disk.
+    /// On a disk; see [`Bench::folder`].
     disk: TempDir,
     /// In memory, where there is such a place.
     memory: TempDir,
     ssh: Option<Ssh>,
     keys: [Key; 2],
+    /// What was said already.
+    told: RefCell<BTreeSet<String>>,
 }
 
 /// Measures something, and prints a table.
@@ -62,6 +66,9 @@ fn main() {
     envelope::seal_if_asked();
     let bench = Bench::new(Plan::from_arguments());
     println!("{}", Machine::here());
+    if bench.plan.is_short {
+        println!("A short run, to see that it works: everything is in memory, and no figure means anything.");
+    }
     println!(
         "{} MiB, {} rounds in turns, medians; sender on core {}, receiver on core {}; GB = 10^9 octets\n",
         bench.plan.mib, bench.plan.rounds, bench.cores[0], bench.cores[1]
@@ -75,6 +82,9 @@ fn main() {
         ("files", files::run),
         ("sessions", sessions::run),
     ];
+    for name in &bench.plan.only {
+        assert!(parts.iter().any(|(part, _)| part == name), "--only: there is no part {name}");
+    }
     for (name, part) in parts {
         if bench.plan.wants(name) {
             part(&bench);
@@ -132,8 +142,12 @@ impl Bench {
             tempfile::tempdir_in(disk.path()).expect("a scratch folder")
         });
         let wants_ssh = !plan.is_short && ["tls", "disk"].iter().any(|part| plan.wants(part));
-        let ssh = wants_ssh.then(|| Ssh::start(cores)).and_then(|started| available_or_told("ssh", started));
-        Self { plan, cores, disk, memory, ssh, keys: [Key::new(), Key::new()] }
+        let keys = [Key::new(), Key::new()];
+        let mut bench = Self { plan, cores, disk, memory, ssh: None, keys, told: RefCell::default() };
+        if wants_ssh {
+            bench.ssh = bench.peer("ssh", || Ssh::start(cores));
+        }
+        bench
     }
 
     /// Of sender and receiver.
@@ -145,9 +159,14 @@ impl Bench {
         Rounds { octets, rounds: self.plan.rounds, memory: if self.plan.is_short { 0 } else { memory } }
     }
 
+    /// Where sources and homes are: on a disk. Where nothing is measured, nobody waits for one.
+    fn folder(&self) -> &Path {
+        if self.plan.is_short { self.memory.path() } else { self.disk.path() }
+    }
+
     /// With everything on disk.
     fn on_disk(&self) -> Place<'_> {
-        Place { sender: self.disk.path(), receiver: self.disk.path(), cores: self.cores }
+        Place { sender: self.folder(), receiver: self.folder(), cores: self.cores }
     }
 
     /// With what is received in memory.
@@ -157,7 +176,7 @@ impl Bench {
 
     /// A file of STEP text, in the page cache and on disk.
     fn step(&self) -> PathBuf {
-        let path = self.disk.path().join("source.stp");
+        let path = self.folder().join("source.stp");
         if !path.exists() {
             cad::write_step(&path, self.plan.octets());
         }
@@ -167,16 +186,17 @@ impl Bench {
 
     /// Other people's software, unless only Odile is tried, or it is not there.
     fn peer<T>(&self, name: &str, start: impl FnOnce() -> Result<T, String>) -> Option<T> {
-        if self.plan.is_short { None } else { available_or_told(name, start()) }
-    }
-}
-
-fn available_or_told<T>(name: &str, started: Result<T, String>) -> Option<T> {
-    match started {
-        Ok(started) => Some(started),
-        Err(text) => {
-            println!("skipped: {name}: {text}");
-            None
+        if self.plan.is_short {
+            return None;
+        }
+        match start() {
+            Ok(started) => Some(started),
+            Err(text) => {
+                if self.told.borrow_mut().insert(name.to_owned()) {
+                    println!("skipped: {name}: {text}");
+                }
+                None
+            }
         }
     }
 }

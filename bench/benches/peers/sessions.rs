@@ -21,7 +21,7 @@ use crate::Bench;
 
 pub fn run(bench: &Bench) {
     let sessions = bench.plan.sessions;
-    let folder = tempfile::tempdir_in(bench.disk.path()).expect("a scratch folder");
+    let folder = tempfile::tempdir_in(bench.folder()).expect("a scratch folder");
     let source = source(bench);
     let (receiving, sending) = settings(sessions);
     println!(
@@ -164,7 +164,7 @@ fn settings(sessions: usize) -> (Setting, Setting) {
     (of(receivers, sessions, RECEIVING_BLOCKS), of(senders, sessions, SENDING_BLOCKS))
 }
 
-/// One file for all: it must not end within the window.
+/// One file for all: it must not end within the window. Holes of a file in memory would fill it.
 fn source(bench: &Bench) -> PathBuf {
     if !bench.plan.is_short {
         return bench.step();

@@ -15,7 +15,7 @@ pub fn run(bench: &Bench) {
     let terms = Terms { transport: Transport::Tls, send: "", identities: Some(bench.keys()) };
     let setting = Setting { is_discarding: true, ..Setting::default() };
     let mut stations = Stations::start(bench.on_disk(), &terms, setting);
-    let web = bench.peer("nginx and curl", || Web::start(bench.disk.path(), bench.cores));
+    let web = bench.peer("nginx and curl", || Web::start(bench.folder(), bench.cores));
     let file = source.file_name().expect("it has a name").to_string_lossy().into_owned();
     let mut contestants = vec![Contestant::new("Odile, TLS 1.3", || stations.turn(&source))];
     for (name, scheme) in
