@@ -5,7 +5,6 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -107,7 +106,7 @@ impl Machine {
     /// `odile tune` on it, for files on it.
     pub fn tune(&self, arguments: &[&str]) -> Run {
         let root = self.root();
-        let mut command = Command::new(program());
+        let mut command = Command::new(odile_tests::program::odile());
         command.env_remove("ODILE_HOME").arg("--home").arg(root.join("home")).arg("tune");
         command.arg("--root").arg(&root).args(arguments).current_dir(&root);
         run(command)
@@ -116,7 +115,7 @@ impl Machine {
 
 /// `odile` on the machine that there is.
 pub fn odile(home: &Path, arguments: &[&str]) -> Run {
-    let mut command = Command::new(program());
+    let mut command = Command::new(odile_tests::program::odile());
     command.env_remove("ODILE_HOME").arg("--home").arg(home).args(arguments);
     run(command)
 }
@@ -137,28 +136,6 @@ fn collect(folder: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) {
             files.insert(path.clone(), fs::read(&path).unwrap());
         }
     }
-}
-
-/// Tests of one package cannot see the programs of another: cargo is asked for it, which does nothing if it is built.
-fn program() -> &'static Path {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        // TARGET/PROFILE/deps/THIS-TEST
-        let this = std::env::current_exe().expect("a test is a program");
-        let profile = this.ancestors().nth(2).expect("it lies in deps");
-        let target = profile.parent().expect("a profile is a folder of the target");
-        let name = profile.file_name().expect("it has a name").to_string_lossy();
-        let name = if name == "debug" { "dev" } else { name.as_ref() };
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let built = Command::new(cargo)
-            .args(["build", "--quiet", "--offline", "--package", "odile", "--profile", name, "--target-dir"])
-            .arg(target)
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .output()
-            .expect("cargo runs this test");
-        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-        profile.join("odile")
-    })
 }
 
 /// As kernels write them, tabs and all.
