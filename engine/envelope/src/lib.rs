@@ -20,6 +20,7 @@ mod key;
 mod message;
 pub mod open;
 mod passphrase;
+mod piecewise;
 mod queue;
 #[cfg(feature = "rehearsal")]
 pub mod rehearsal;

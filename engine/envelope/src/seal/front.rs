@@ -149,8 +149,8 @@ impl SignLayer {
 
     /// Hashes what is owed.
     pub fn settle(&mut self, source: &mut Source<'_>) {
-        if let Some(Owed { hasher, octets }) = self.owed(source) {
-            hasher.update(octets);
+        if let Some(owed) = self.owed(source) {
+            owed.settle();
         }
     }
 

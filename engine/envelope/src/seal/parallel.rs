@@ -12,7 +12,7 @@ use crate::seal::encrypt::{EncryptLayer, Middle};
 use crate::seal::front::{SignLayer, Source};
 use crate::seal::pack::Packer;
 use crate::seal::plan::{SealPlan, TransmittedHash};
-use crate::weave::Owed;
+use crate::weave::{self, Owed, STRETCH_BYTES};
 
 /// The first half: cuts the source, signed if the plan says so, into chunks.
 ///
@@ -206,16 +206,24 @@ impl Outlet {
         } else {
             // Nobody asks for units; they are only there for segments of ciphertext.
             let _ = middle.next_unit();
-            let written = middle.read(out)?;
-            if let Some(Owed { hasher, octets }) = middle.owed() {
-                hasher.update(octets);
-            }
-            if let Some(transmitted) = &mut self.transmitted {
-                transmitted.update(&out[..written]);
-            }
-            written
+            self.read(middle, out)?
         };
         self.position += written as u64;
+        Ok(written)
+    }
+
+    fn read(&mut self, middle: &mut dyn Middle, out: &mut [u8]) -> Result<usize, Misuse> {
+        let mut written = 0;
+        for stretch in out.chunks_mut(STRETCH_BYTES) {
+            let count = middle.read(stretch)?;
+            let octets = &stretch[..count];
+            let transmitted = self.transmitted.as_mut().map(|hasher| Owed { hasher, octets });
+            weave::hash(middle.owed(), transmitted);
+            written += count;
+            if count < stretch.len() {
+                break;
+            }
+        }
         Ok(written)
     }
 
