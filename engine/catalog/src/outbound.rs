@@ -227,10 +227,23 @@ impl Catalog {
     /// Partners with files that are queued and due, or with receipts owed; in alphabetical order.
     pub fn partners_with_work(&self, now_ms: i64) -> Result<Vec<String>, CatalogError> {
         self.read("read the queue of", |connection| {
+            // From one partner to the next in the index, so that long queues are not read through.
             let mut statement = connection.prepare_cached(
-                "SELECT partner FROM outbound
-                     WHERE state = 'queued' AND (not_before_ms <= ?1 OR not_before_ms > ?2)
-                 UNION SELECT partner FROM receipt_owed WHERE state = 'owed' ORDER BY 1",
+                "WITH RECURSIVE
+                     queued (name) AS (
+                         SELECT min(partner) FROM outbound WHERE state = 'queued'
+                         UNION ALL
+                         SELECT (SELECT min(partner) FROM outbound WHERE state = 'queued' AND partner > name)
+                         FROM queued WHERE name IS NOT NULL),
+                     owed (name) AS (
+                         SELECT min(partner) FROM receipt_owed WHERE state = 'owed'
+                         UNION ALL
+                         SELECT (SELECT min(partner) FROM receipt_owed WHERE state = 'owed' AND partner > name)
+                         FROM owed WHERE name IS NOT NULL)
+                 SELECT name FROM queued WHERE name IS NOT NULL AND EXISTS (
+                     SELECT 1 FROM outbound INDEXED BY outbound_by_state
+                     WHERE state = 'queued' AND partner = name AND (not_before_ms <= ?1 OR not_before_ms > ?2))
+                 UNION SELECT name FROM owed WHERE name IS NOT NULL ORDER BY 1",
             )?;
             let partners = statement.query_map([now_ms, beyond_waiting(now_ms)], |row| row.get(0))?;
             Ok(partners.collect::<Result<_, _>>()?)

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use odile_wire::{FileId, IdentificationCode, NegativeEndReason, UserData, VariableText};
-use rusqlite::{Connection, Row, named_params, params};
+use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 use serde::Serialize;
 
 use crate::arrival::Verdict;
@@ -175,6 +175,24 @@ impl fmt::Display for ReceiptKind {
 }
 
 impl Catalog {
+    /// The oldest receipt owed to the partner of those that a session can carry: NERP only with `negative`, signed ones
+    /// only with `signed`.
+    pub fn next_receipt_owed(
+        &self,
+        partner: &str,
+        negative: bool,
+        signed: bool,
+    ) -> Result<Option<Receipt>, CatalogError> {
+        self.read("read the receipts owed from", |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT * FROM receipt_owed WHERE state = 'owed' AND partner = ?1
+                     AND (kind = 'EERP' OR ?2) AND (length(signature) = 0 OR ?3)
+                 ORDER BY id LIMIT 1",
+            )?;
+            Ok(statement.query_row(params![partner, negative, signed], from_row).optional()?)
+        })
+    }
+
     /// The receipts that are owed to the partner, oldest first.
     pub fn receipts_owed(&self, partner: &str) -> Result<Vec<Receipt>, CatalogError> {
         self.read("read the receipts owed from", |connection| {

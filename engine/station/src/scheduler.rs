@@ -88,10 +88,14 @@ impl Scheduler {
             while let Ok(outcome) = finished.try_recv() {
                 note(&mut backoffs, outcome);
             }
+            let looked = Instant::now();
             let mut wait = self.call_those_with_work(&mut backoffs, &results, &mut next_shard).await;
             wait = wait.clamp(WAIT_MIN, WAIT_MAX);
             tokio::select! {
-                () = self.shared.wake.notified() => {}
+                // Thousands of files that are queued at once are not as many reasons to look.
+                () = self.shared.wake.notified() => {
+                    tokio::time::sleep(WAIT_MIN.saturating_sub(looked.elapsed())).await;
+                }
                 Some(outcome) = finished.recv() => note(&mut backoffs, outcome),
                 Some(demand) = self.demands.recv() => match demand {
                     Demand::Call { partner, done } => {

@@ -354,3 +354,22 @@ fn receipts_given_keep_what_was_signed() {
     );
     assert!(fixture.catalog.receipts_given(99).unwrap().is_empty());
 }
+
+#[test]
+fn the_next_receipt_owed_is_the_oldest_that_a_session_can_carry() {
+    let mut fixture = Fixture::new();
+    let plain = NewReceipt::positive();
+    let signed = NewReceipt { signature: vec![1], ..NewReceipt::positive() };
+    for (minute, receipt) in [signed, nerp(), plain].into_iter().enumerate() {
+        let time = format!("12{minute:02}050001").into_bytes().try_into().unwrap();
+        let inbound = fixture.catalog.begin_inbound(&new_inbound("alice", part(time)), 1).unwrap();
+        fixture.catalog.landing(inbound.id, &landing(), 2).unwrap();
+        fixture.catalog.received(inbound.id, &receipt, 3).unwrap();
+    }
+    let mut next = |negative, signed| {
+        let next = fixture.catalog.next_receipt_owed("alice", negative, signed).unwrap();
+        next.map(|receipt| receipt.inbound_id)
+    };
+    assert_eq!((next(true, true), next(true, false), next(false, false)), (Some(1), Some(2), Some(3)));
+    assert_eq!(fixture.catalog.next_receipt_owed("bob", true, true).unwrap(), None);
+}

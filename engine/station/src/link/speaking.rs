@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use odile_catalog::{
-    CatalogError, NewReceipt, Outbound, OutboundState, Receipt, ReceiptKind, TransferRef, Verdict,
+    Catalog, CatalogError, NewReceipt, Outbound, OutboundState, Receipt, ReceiptKind, TransferRef, Verdict,
 };
 use odile_wire::command::{Capability, EndToEndResponse, NegativeEndResponse};
 use odile_wire::{EndSessionReason, FileId, Level, UserData};
@@ -23,9 +23,13 @@ impl Link {
         }
         let name = self.partner_name();
         let partner = name.clone();
-        let owed = self.shared.ledger.run(move |catalog| catalog.receipts_owed(&partner)).await;
-        let receipt = match owed {
-            Ok(owed) => owed.into_iter().find(|receipt| self.can_carry(receipt)),
+        // A NERP does not exist below level 4, and signatures not below 5: such a receipt waits for a session that can
+        // carry it.
+        let level = self.session.level();
+        let (negative, signed) = (level >= Level::V1_4, level >= Level::V2_0);
+        let owed = move |catalog: &mut Catalog| catalog.next_receipt_owed(&partner, negative, signed);
+        let receipt = match self.shared.ledger.run(owed).await {
+            Ok(owed) => owed,
             Err(error) => return self.on_trouble(error.to_string()),
         };
         if let Some(receipt) = receipt {
@@ -49,14 +53,6 @@ impl Link {
         if let Err(misuse) = given {
             self.on_trouble(misuse.to_string());
         }
-    }
-
-    /// A NERP does not exist below level 4, and signatures not below 5: such a receipt waits for a session that can
-    /// carry it.
-    fn can_carry(&self, receipt: &Receipt) -> bool {
-        let level = self.session.level();
-        let is_positive = matches!(receipt.kind, ReceiptKind::Positive);
-        (is_positive || level >= Level::V1_4) && (receipt.signature.is_empty() || level >= Level::V2_0)
     }
 
     fn may_send_files(&self) -> bool {
