@@ -1,6 +1,7 @@
 //! The database file: opening it, refusing what is not ours, and bringing its schema up to date.
 //!
-//! `synchronous=FULL` in WAL mode: a committed change is on disk. The file is made with mode 0600, because queue and
+//! `synchronous=FULL` in WAL mode: a committed change is on disk. Some changes need not be there before the next one is,
+//! see [`Catalog::write_soon`]. The file is made with mode 0600, because queue and
 //! history tell who sends what to whom; SQLite gives its `-wal` and `-shm` companions the same mode.
 
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -20,6 +21,15 @@ use crate::error::{CatalogError, Failure};
 pub struct Catalog {
     pub(crate) connection: Connection,
     path: PathBuf,
+    durable: Durable,
+}
+
+/// When a committed change is on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Durable {
+    AtCommit,
+    /// With the next change that is durable at its commit, or when the system writes it by itself.
+    Soon,
 }
 
 impl Catalog {
@@ -35,7 +45,7 @@ impl Catalog {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)
             .map_err(|error| CatalogError::from_sql(path, "open", error))?;
-        let mut catalog = Self { connection, path: path.to_path_buf() };
+        let mut catalog = Self { connection, path: path.to_path_buf(), durable: Durable::AtCommit };
         catalog.configure().map_err(|failure| failure.at(path, "open"))?;
         catalog.refuse_foreign().map_err(|failure| failure.at(path, "open"))?;
         catalog.check_pages("quick_check").map_err(|failure| failure.at(path, "check"))?;
@@ -65,6 +75,35 @@ impl Catalog {
         op: &'static str,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, Failure>,
     ) -> Result<T, CatalogError> {
+        self.write_durable(Durable::AtCommit, op, work)
+    }
+
+    /// As [`Catalog::write`], but what is committed may be lost if the machine fails before the next change that is
+    /// written there is on disk: changes are durable in their order. A process that ends loses nothing.
+    pub(crate) fn write_soon<T>(
+        &mut self,
+        op: &'static str,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, Failure>,
+    ) -> Result<T, CatalogError> {
+        self.write_durable(Durable::Soon, op, work)
+    }
+
+    fn write_durable<T>(
+        &mut self,
+        durable: Durable,
+        op: &'static str,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, Failure>,
+    ) -> Result<T, CatalogError> {
+        if self.durable != durable {
+            let synchronous = match durable {
+                Durable::AtCommit => "FULL",
+                Durable::Soon => "NORMAL",
+            };
+            self.connection
+                .pragma_update(None, "synchronous", synchronous)
+                .map_err(|error| CatalogError::from_sql(&self.path, op, error))?;
+            self.durable = durable;
+        }
         let path = &self.path;
         // Immediate: take the write lock first, so that what was read inside still holds at the commit.
         let transaction = self

@@ -14,7 +14,7 @@
 
 use odile_wire::command::FileFormat;
 use odile_wire::{FileId, IdentificationCode, UserData, VariableText};
-use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, named_params, params};
 use serde::Serialize;
 
 use crate::column;
@@ -142,21 +142,12 @@ impl Catalog {
     /// [`CatalogError::AlreadyKnown`] if the file is `Landing` or `Received`: a duplicate.
     pub fn begin_inbound(&mut self, new: &NewInbound, now_ms: i64) -> Result<Inbound, CatalogError> {
         new.services.require_storable()?;
-        self.write("begin a received file in", |tx| {
-            let (id, line) = match find_key(tx, &new.partner, &new.file)? {
-                None => {
-                    insert(tx, new, now_ms)?;
-                    (tx.last_insert_rowid(), format!("offered by {} as {}", new.partner, new.file))
-                }
-                Some(known) if known.state.may_become(InboundState::Receiving) => {
-                    resumption::take_up(tx, known.id, new, 0, now_ms)?;
-                    (known.id, "offered again".to_owned())
-                }
-                Some(known) => return Err(duplicate(&known).into()),
-            };
-            event::append(tx, TransferRef::Inbound(id), &line, now_ms)?;
-            existing(tx, id)
-        })
+        const OP: &str = "begin a received file in";
+        if self.known_inbound(&new.partner, &new.file)?.is_none() {
+            // Nothing depends on it until it lands, which is durable after it.
+            return self.write_soon(OP, |tx| begin(tx, new, now_ms));
+        }
+        self.write(OP, |tx| begin(tx, new, now_ms))
     }
 
     /// All octets are synced and verified, and the file is about to be renamed.
@@ -226,6 +217,22 @@ impl Catalog {
             Ok(files.collect::<Result<_, _>>()?)
         })
     }
+}
+
+fn begin(tx: &Transaction<'_>, new: &NewInbound, now_ms: i64) -> Result<Inbound, Failure> {
+    let (id, line) = match find_key(tx, &new.partner, &new.file)? {
+        None => {
+            insert(tx, new, now_ms)?;
+            (tx.last_insert_rowid(), format!("offered by {} as {}", new.partner, new.file))
+        }
+        Some(known) if known.state.may_become(InboundState::Receiving) => {
+            resumption::take_up(tx, known.id, new, 0, now_ms)?;
+            (known.id, "offered again".to_owned())
+        }
+        Some(known) => return Err(duplicate(&known).into()),
+    };
+    event::append(tx, TransferRef::Inbound(id), &line, now_ms)?;
+    existing(tx, id)
 }
 
 pub(crate) fn find(connection: &Connection, id: i64) -> Result<Option<Inbound>, Failure> {

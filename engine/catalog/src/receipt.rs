@@ -204,9 +204,10 @@ impl Catalog {
         })
     }
 
-    /// The partner has the receipt (RTR came, RFC 5024 §5.3.15): the debt is paid.
+    /// The partner has the receipt (RTR came, RFC 5024 §5.3.15): the debt is paid. Soon durable: if the machine fails
+    /// before, the receipt is sent again.
     pub fn receipt_sent(&mut self, id: i64, now_ms: i64) -> Result<(), CatalogError> {
-        self.write("note a receipt as sent in", |tx| {
+        self.write_soon("note a receipt as sent in", |tx| {
             let paid: Option<(i64, String)> = tx
                 .prepare_cached(
                     "UPDATE receipt_owed SET state = 'sent', sent_ms = ?2 WHERE id = ?1 AND state = 'owed'

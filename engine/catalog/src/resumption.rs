@@ -14,7 +14,8 @@ use crate::state::InboundState;
 use crate::transfer_ref::TransferRef;
 
 impl Catalog {
-    /// So many octets of the transmitted file are safely here. One update of one row, without a line in the story.
+    /// So many octets of the transmitted file are safely here. One update of one row, without a line in the story; soon
+    /// durable.
     ///
     /// # Errors
     /// [`CatalogError::IllegalTransition`] if the file is not `Receiving`.
@@ -25,7 +26,7 @@ impl Catalog {
         now_ms: i64,
     ) -> Result<(), CatalogError> {
         let position_bytes = column::signed("position", position_bytes)?;
-        self.write("note a position in", |tx| {
+        self.write_soon("note a position in", |tx| {
             let changed = tx
                 .prepare_cached(
                     "UPDATE inbound SET position_bytes = ?2, changed_ms = ?3 WHERE id = ?1 AND state = 'receiving'",

@@ -170,6 +170,12 @@ pub(crate) async fn remove_foreign(path: &Path) -> Result<(), Error> {
 }
 
 async fn remove_if_there(path: &Path) -> Result<bool, Error> {
+    // Mostly there is none, and a look costs less than a thread of the kernel.
+    if let Err(error) = fs::symlink_metadata(path)
+        && error.kind() == io::ErrorKind::NotFound
+    {
+        return Ok(false);
+    }
     match odile_uring::remove(path).await {
         Ok(()) => Ok(true),
         Err(error) if error.source.kind() == io::ErrorKind::NotFound => Ok(false),

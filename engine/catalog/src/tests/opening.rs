@@ -5,9 +5,9 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::{Fixture, new_outbound, part};
+use super::{Fixture, landing, new_inbound, new_outbound, part};
 use crate::database::SCHEMA_VERSION;
-use crate::{Catalog, CatalogError};
+use crate::{Catalog, CatalogError, NewReceipt};
 
 fn flip(path: &Path, at: u64, count: usize) {
     let mut file = OpenOptions::new().read(true).write(true).open(path).unwrap();
@@ -244,4 +244,29 @@ fn names_a_lock_that_is_held_too_long() {
 fn can_be_moved_to_another_thread() {
     fn is_send<T: Send>() {}
     is_send::<Catalog>();
+}
+
+#[test]
+fn what_a_partner_is_told_is_on_disk_at_its_commit() {
+    let mut fixture = Fixture::new();
+    let is_synced_at_commit = |catalog: &Catalog| {
+        let mode: i64 = catalog.connection.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap();
+        // 2: FULL, 1: NORMAL, which syncs the log before it is moved into the file.
+        assert!(mode == 2 || mode == 1, "{mode}");
+        mode == 2
+    };
+    assert!(is_synced_at_commit(&fixture.catalog));
+    let new = new_inbound("alice", part(*b"1204050001"));
+    let inbound = fixture.catalog.begin_inbound(&new, 1).unwrap();
+    assert!(!is_synced_at_commit(&fixture.catalog), "nothing depends on it yet");
+    fixture.catalog.landing(inbound.id, &landing(), 2).unwrap();
+    assert!(is_synced_at_commit(&fixture.catalog));
+    fixture.catalog.received(inbound.id, &NewReceipt::positive(), 3).unwrap();
+    assert!(is_synced_at_commit(&fixture.catalog));
+    let receipt = fixture.catalog.receipts_owed("alice").unwrap().remove(0);
+    fixture.catalog.receipt_sent(receipt.id, 4).unwrap();
+    assert!(!is_synced_at_commit(&fixture.catalog));
+    // As soon as somebody depends on what came before, that is synced with it.
+    fixture.catalog.enqueue(&new_outbound("bob", part(*b"1204050001")), 5).unwrap();
+    assert!(is_synced_at_commit(&fixture.catalog));
 }

@@ -366,7 +366,7 @@ fn the_next_receipt_owed_is_the_oldest_that_a_session_can_carry() {
         fixture.catalog.landing(inbound.id, &landing(), 2).unwrap();
         fixture.catalog.received(inbound.id, &receipt, 3).unwrap();
     }
-    let mut next = |negative, signed| {
+    let next = |negative, signed| {
         let next = fixture.catalog.next_receipt_owed("alice", negative, signed).unwrap();
         next.map(|receipt| receipt.inbound_id)
     };
