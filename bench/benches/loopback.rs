@@ -38,7 +38,9 @@ fn main() {
     warm(&source);
 
     println!("{:<34} {:>8} {:>8} {:>12}", "what", "GB/s", "ratio", "CPU s/GB");
-    let limit = report(None, "bare io_uring send loop", octets, plan.rounds, || bare::send(octets).took);
+    let limit = report(None, "bare io_uring send loop", octets, plan.rounds, || {
+        bare::send(bare::Load::OneBlock(octets)).took
+    });
     let cores = odile_station::available_cpus();
     for (name, target) in
         [("plain, discarding target", Target::Discard), ("plain, writing target", Target::Inbox)]

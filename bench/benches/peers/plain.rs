@@ -1,7 +1,7 @@
-//! One stream, plain, to nowhere: Odile, a bare loop of gathered sends, iperf3. The loop and iperf3 read no file: they
-//! send one block of memory again and again.
+//! One stream, plain, to nowhere: Odile, bare loops, iperf3. Who sends a file has to fetch it from memory; iperf3 and one
+//! of the loops do not: they send one block again and again, which stays in the core's cache.
 
-use odile_bench::bare;
+use odile_bench::bare::{self, Load};
 use odile_bench::homes::Terms;
 use odile_bench::peer::iperf::Iperf;
 use odile_bench::processes::CpuTime;
@@ -18,11 +18,9 @@ pub fn run(bench: &Bench) {
     let iperf = bench.peer("iperf3", || Iperf::start(bench.cores));
     let mut contestants = vec![
         Contestant::new("Odile", || stations.turn(&source)),
-        Contestant::new("bare io_uring send loop", || {
-            let sent = bare::send(octets);
-            let cpu = |seconds: f64| CpuTime { user: seconds, kernel: 0.0 };
-            Turn { took: sent.took, sender: cpu(sent.sender_seconds), receiver: cpu(sent.receiver_seconds) }
-        }),
+        bare("bare loop, the mapped file", Load::File(source.clone())),
+        bare("bare loop, the file in buffers", Load::InMemory(source.clone())),
+        bare("bare loop, one buffer again and again", Load::OneBlock(octets)),
     ];
     let iperf = iperf.as_ref();
     add(
@@ -30,4 +28,12 @@ pub fn run(bench: &Bench) {
         iperf.map(|iperf| Contestant::new("iperf3, one stream, 1 MiB", || iperf.turn(octets))),
     );
     compete("plain, to nowhere", bench.rounds(octets, 0), contestants);
+}
+
+fn bare(name: &'static str, load: Load) -> Contestant<'static> {
+    Contestant::new(name, move || {
+        let sent = bare::send(load.clone());
+        let cpu = |seconds: f64| CpuTime { user: seconds, kernel: 0.0 };
+        Turn { took: sent.took, sender: cpu(sent.sender_seconds), receiver: cpu(sent.receiver_seconds) }
+    })
 }
