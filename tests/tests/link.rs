@@ -115,6 +115,38 @@ fn early_credit_hides_the_round_trip_where_a_window_takes_as_long() {
 }
 
 #[test]
+fn a_partner_is_measured_at_its_host_with_its_terms() {
+    let folder = TempDir::new().unwrap();
+    let far = Far::start(folder.path(), &[]);
+    let home = folder.path().join("home");
+    let home = home.to_str().unwrap();
+    let init = ["--home", home, "init", "--code", "O0013000001ALPHA"];
+    assert!(run(folder.path(), &init).status.success());
+    let add = |name: &str, lines: &str| {
+        let text = format!("code = \"O0013000001{}\"\ntransport = \"plain\"\n{lines}", name.to_uppercase());
+        std::fs::write(format!("{home}/partners/{name}.toml"), text).unwrap();
+    };
+    // The port is that of its station, where nobody listens now.
+    add("bravo", "address = \"127.0.0.1:9\"\n[session]\nbuffer_size = 4096\ncredit = 16\n");
+    add("lima", "");
+    let port = far.plain.port().to_string();
+    let measure = |target: &str, more: &[&str]| {
+        let arguments = ["--home", home, "--output", "json", "link", "test", target, "--plain-port", &port];
+        run(folder.path(), &[&arguments[..], &["--amount", "1MiB", "--no-pin"], more].concat())
+    };
+    for (more, buffer, credit) in [(&[][..], 4096, 16), (&["--credits", "8"][..], 4096, 8)] {
+        let output = measure("bravo", more);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let result: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let run = &result["runs"][0];
+        assert_eq!((&run["buffer_octets"], &run["credit"]), (&buffer.into(), &credit.into()), "{result:#}");
+    }
+    let output = measure("lima", &[]);
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(!output.status.success() && told.contains("lima has no address here"), "{told}");
+}
+
+#[test]
 fn a_narrow_line_is_named() {
     let folder = TempDir::new().unwrap();
     let far = Far::start(folder.path(), &[]);

@@ -43,9 +43,14 @@ pub struct LinkServeArgs {
 #[derive(Debug, Args)]
 #[command(after_help = TEST_HELP)]
 pub struct LinkTestArgs {
-    /// HOST or HOST:PORT where `odile link serve` runs; `here` starts it on this machine
+    /// HOST or HOST:PORT where `odile link serve` runs; a partner's name: at its host, with its buffers and credit;
+    /// `here` starts it on this machine
+    #[arg(value_name = "PARTNER|HOST")]
     pub target: String,
-    /// Port of TLS at HOST
+    /// Port of plain TCP there [default: 3305]
+    #[arg(long, value_name = "PORT")]
+    pub plain_port: Option<u16>,
+    /// Port of TLS there
     #[arg(long, value_name = "PORT", default_value_t = 6619)]
     pub tls_port: u16,
     /// The file that `odile link serve --kit` has made: without it, only plain TCP is measured
@@ -60,12 +65,12 @@ pub struct LinkTestArgs {
     /// What is done with the files: none, or some of sign+compress+encrypt; several sets with commas
     #[arg(long, value_name = "SERVICES", value_delimiter = ',', default_value = "none", value_parser = services)]
     pub services: Vec<Services>,
-    /// Data Exchange Buffers, octets
-    #[arg(long, value_name = "OCTETS", value_delimiter = ',', default_value = "99999",
+    /// Data Exchange Buffers, octets [default: the partner's, else 99999]
+    #[arg(long, value_name = "OCTETS", value_delimiter = ',',
           value_parser = clap::value_parser!(u32).range(128..=99_999))]
     pub buffers: Vec<u32>,
-    /// Credit windows, buffers
-    #[arg(long, value_name = "BUFFERS", value_delimiter = ',', default_value = "999",
+    /// Credit windows, buffers [default: the partner's, else 999]
+    #[arg(long, value_name = "BUFFERS", value_delimiter = ',',
           value_parser = clap::value_parser!(u16).range(1..=999))]
     pub credits: Vec<u16>,
     /// Sessions at the same time, 1 to 16
@@ -160,5 +165,6 @@ const TEST_HELP: &str = "\
 Examples:
   odile link test here
   odile link test 192.0.2.7 --sessions 1,2,4 --credits 64,999
+  odile link test acme --kit link.kit      (`odile link serve` runs at the host of partner acme, beside its station)
   odile link test 192.0.2.7 --kit link.kit --services none,sign+encrypt --direction send,receive
   odile link test 192.0.2.7 --kit link.kit --sweep --chart line.svg --output json > line.json";

@@ -22,8 +22,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use odile_station::Options;
-use odile_station::partner::Transport;
+use odile_station::partner::{Partner, SessionSettings, Transport};
+use odile_station::{Options, StationError};
 
 use self::kit::Kit;
 use self::report::Report;
@@ -76,8 +76,10 @@ fn test(context: &Context, args: &LinkTestArgs) -> Result<Exit, Failure> {
     let options = args.tuning.apply(Options { pool_blocks: POOL_BLOCKS_HERE, ..Options::default() });
     refuse_unable(&options).map_err(Failure::usage)?;
     if args.target != HERE {
-        let far = far(args)?;
-        return measure(context, args, Tester { far, options, interrupt: &interrupt });
+        let partner = partner(context, &args.target)?;
+        let far = far(args, partner.as_deref())?;
+        let windows = windows(args, partner.as_deref())?;
+        return measure(context, args, &windows, Tester { far, options, interrupt: &interrupt });
     }
     // Both ends in this process: what one machine can do at all.
     let kit = Kit::make()?;
@@ -91,25 +93,70 @@ fn test(context: &Context, args: &LinkTestArgs) -> Result<Exit, Failure> {
     thread::scope(|scope| {
         scope.spawn(|| server.run(&|| is_over.load(Ordering::Relaxed), &|_| {}));
         let far = Far { plain, tls, kit: Some(kit) };
-        let outcome = measure(context, args, Tester { far, options, interrupt: &interrupt });
+        let tester = Tester { far, options, interrupt: &interrupt };
+        let outcome = windows(args, None).and_then(|windows| measure(context, args, &windows, tester));
         is_over.store(true, Ordering::Relaxed);
         outcome
     })
 }
 
-fn far(args: &LinkTestArgs) -> Result<Far, Failure> {
+/// The partner of that name, if there is a station here that has one.
+fn partner(context: &Context, name: &str) -> Result<Option<Arc<Partner>>, Failure> {
+    match context.home.load() {
+        Ok(configuration) => Ok(configuration.partner(name).ok().cloned()),
+        Err(StationError::NoStation { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn far(args: &LinkTestArgs, partner: Option<&Partner>) -> Result<Far, Failure> {
     let kit = args.kit.as_ref().map(|path| Kit::at(path, false)).transpose()?;
-    let plain = tester::resolve(&args.target, PLAIN_PORT)?;
+    let plain = match partner {
+        None => tester::resolve(&args.target, PLAIN_PORT)?,
+        Some(partner) => {
+            let address = partner.address.as_ref().ok_or_else(|| {
+                let text = format!("{} has no address here: give the host instead of its name", partner.name);
+                Failure::usage(text)
+            })?;
+            // The port is the one of its station: a measurement has its own.
+            tester::resolve(&address.host, PLAIN_PORT)?
+        }
+    };
+    let plain = args.plain_port.map_or(plain, |port| SocketAddr::new(plain.ip(), port));
     let tls = kit.as_ref().map(|_| SocketAddr::new(plain.ip(), args.tls_port).to_string());
     Ok(Far { plain: plain.to_string(), tls, kit })
 }
 
-fn measure(context: &Context, args: &LinkTestArgs, tester: Tester<'_>) -> Result<Exit, Failure> {
+/// What is measured of buffers and credit.
+struct Windows {
+    buffers: Vec<u32>,
+    credits: Vec<u16>,
+}
+
+fn windows(args: &LinkTestArgs, partner: Option<&Partner>) -> Result<Windows, Failure> {
+    let terms = partner.map(|partner| partner.terms(&SessionSettings::default())).transpose();
+    let terms = terms.map_err(Failure::usage)?;
+    let mut windows = Windows { buffers: args.buffers.clone(), credits: args.credits.clone() };
+    if windows.buffers.is_empty() {
+        windows.buffers.push(terms.map_or(BUFFER_SIZE_MAX, |terms| terms.buffer_size.octets()));
+    }
+    if windows.credits.is_empty() {
+        windows.credits.push(terms.map_or(CREDIT_MAX, |terms| terms.credit.buffers()));
+    }
+    Ok(windows)
+}
+
+fn measure(
+    context: &Context,
+    args: &LinkTestArgs,
+    windows: &Windows,
+    tester: Tester<'_>,
+) -> Result<Exit, Failure> {
     let session = &tester.options.session;
     if session.buffer_size.is_some() || session.credit.is_some() {
         return Err(Failure::usage("what is measured is chosen with --buffers and --credits"));
     }
-    let points = points(args, tester.far.kit.is_some())?;
+    let points = points(args, windows, tester.far.kit.is_some())?;
     let transport = points.first().map_or(Transport::Plain, |point| point.transport);
     context.note(&format!("measuring the round trip to {}", args.target));
     let round_trip = tester.round_trip(transport)?;
@@ -117,7 +164,7 @@ fn measure(context: &Context, args: &LinkTestArgs, tester: Tester<'_>) -> Result
     // The largest window says how fast it flows when there is credit; from it, the others are predicted.
     let mut flows: Vec<(Point, f64)> = Vec::new();
     for (number, point) in points.iter().enumerate() {
-        let widest = Point { credit: 999, buffer_octets: 99_999, sessions: 1, ..*point };
+        let widest = Point { credit: CREDIT_MAX, buffer_octets: BUFFER_SIZE_MAX, sessions: 1, ..*point };
         let flow = if let Some((_, flow)) = flows.iter().find(|(known, _)| *known == widest) {
             *flow
         } else {
@@ -184,7 +231,7 @@ fn amount(octets_per_second: f64, seconds: u64, point: &Point) -> u64 {
     (wanted / f64::from(point.sessions)).max(windows).min(AMOUNT_MOST) as u64
 }
 
-fn points(args: &LinkTestArgs, has_kit: bool) -> Result<Vec<Point>, Failure> {
+fn points(args: &LinkTestArgs, windows: &Windows, has_kit: bool) -> Result<Vec<Point>, Failure> {
     let transports = match (args.transport.is_empty(), has_kit) {
         (true, true) => vec![Transport::Tls],
         (true, false) => vec![Transport::Plain],
@@ -208,8 +255,8 @@ fn points(args: &LinkTestArgs, has_kit: bool) -> Result<Vec<Point>, Failure> {
     for &direction in &args.direction {
         for &transport in &transports {
             for &services in &args.services {
-                for &buffer_octets in &args.buffers {
-                    for &credit in &args.credits {
+                for &buffer_octets in &windows.buffers {
+                    for &credit in &windows.credits {
                         for &sessions in &args.sessions {
                             points.push(Point {
                                 direction,
@@ -254,6 +301,8 @@ fn one_by_one(transport: Transport, has_kit: bool) -> Vec<Point> {
     points
 }
 
+const BUFFER_SIZE_MAX: u32 = 99_999;
+const CREDIT_MAX: u16 = 999;
 const HERE: &str = "here";
 const PLAIN_PORT: u16 = 3305;
 /// For all sessions of a measurement at the same time.
