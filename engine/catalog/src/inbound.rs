@@ -142,12 +142,11 @@ impl Catalog {
     /// [`CatalogError::AlreadyKnown`] if the file is `Landing` or `Received`: a duplicate.
     pub fn begin_inbound(&mut self, new: &NewInbound, now_ms: i64) -> Result<Inbound, CatalogError> {
         new.services.require_storable()?;
-        const OP: &str = "begin a received file in";
         if self.known_inbound(&new.partner, &new.file)?.is_none() {
             // Nothing depends on it until it lands, which is durable after it.
-            return self.write_soon(OP, |tx| begin(tx, new, now_ms));
+            return self.write_soon(BEGIN, |tx| begin(tx, new, now_ms));
         }
-        self.write(OP, |tx| begin(tx, new, now_ms))
+        self.write(BEGIN, |tx| begin(tx, new, now_ms))
     }
 
     /// All octets are synced and verified, and the file is about to be renamed.
@@ -370,3 +369,5 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Inbound> {
         changed_ms: row.get("changed_ms")?,
     })
 }
+
+const BEGIN: &str = "begin a received file in";
