@@ -117,6 +117,8 @@ pub fn client_config(
     };
     // A resumed session would carry yesterday's trust.
     config.resumption = rustls::client::Resumption::disabled();
+    // For `records`, which goes on where the handshake ends.
+    config.enable_secret_extraction = true;
     Ok(Arc::new(config))
 }
 
@@ -136,6 +138,7 @@ pub fn server_config(
     let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
     config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
+    config.enable_secret_extraction = true;
     Ok(Arc::new(config))
 }
 

@@ -1,7 +1,8 @@
 //! One connection.
 //!
-//! It uses rustls's unbuffered interface: records are read where they lie and written where they are wanted. A record
-//! that came in part is collected here; whole ones are not copied before they are decrypted.
+//! rustls's unbuffered interface makes the handshake: records are read where they lie and written where they are wanted;
+//! one that came in part is collected here. After it, [`Records`] carries the content of TLS 1.3, and rustls that of TLS
+//! 1.2.
 
 use std::sync::Arc;
 
@@ -12,9 +13,10 @@ use rustls::unbuffered::{
     AppDataRecord, ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus,
     WriteTraffic,
 };
-use rustls::{ClientConfig, ServerConfig};
+use rustls::{ClientConfig, ProtocolVersion, ServerConfig};
 
 use crate::error::TlsError;
+use crate::records::{Records, Secrets};
 
 /// One TLS connection, of either side.
 pub struct Tls {
@@ -24,11 +26,27 @@ pub struct Tls {
     pending: Vec<u8>,
     /// Content that came to light while something was sealed.
     stray: Vec<u8>,
+    /// The certificates that the peer has shown, and what was agreed on, of [`Side::Records`].
+    peer_certificates: Option<Vec<CertificateDer<'static>>>,
+    description: Option<String>,
 }
 
 enum Side {
-    Client(UnbufferedClientConnection),
-    Server(UnbufferedServerConnection),
+    Client(Box<UnbufferedClientConnection>),
+    Server(Box<UnbufferedServerConnection>),
+    /// TLS 1.3 after the handshake.
+    Records(Box<Records>),
+    /// It could not be taken over from rustls.
+    Broken,
+}
+
+/// What [`Tls::receive_in_place`] found.
+#[derive(Debug)]
+pub struct InPlace {
+    /// Octets of content that stand at the front of the input now.
+    pub front: usize,
+    /// What [`Tls::receive`] gives.
+    pub end: Result<Received, TlsError>,
 }
 
 /// What [`Tls::receive`] found besides content.
@@ -50,13 +68,17 @@ impl Tls {
             }
         };
         let connection = UnbufferedClientConnection::new(config, name)?;
-        Ok(Self { side: Side::Client(connection), pending: Vec::new(), stray: Vec::new() })
+        Ok(Self::new(Side::Client(Box::new(connection))))
     }
 
     /// A connection that was opened to us.
     pub fn server(config: Arc<ServerConfig>) -> Result<Self, TlsError> {
         let connection = UnbufferedServerConnection::new(config)?;
-        Ok(Self { side: Side::Server(connection), pending: Vec::new(), stray: Vec::new() })
+        Ok(Self::new(Side::Server(Box::new(connection))))
+    }
+
+    fn new(side: Side) -> Self {
+        Self { side, pending: Vec::new(), stray: Vec::new(), peer_certificates: None, description: None }
     }
 
     /// True until both sides may send content.
@@ -64,6 +86,7 @@ impl Tls {
         match &self.side {
             Side::Client(connection) => connection.is_handshaking(),
             Side::Server(connection) => connection.is_handshaking(),
+            Side::Records(_) | Side::Broken => false,
         }
     }
 
@@ -72,6 +95,7 @@ impl Tls {
         match &self.side {
             Side::Client(connection) => connection.peer_certificates(),
             Side::Server(connection) => connection.peer_certificates(),
+            Side::Records(_) | Side::Broken => self.peer_certificates.as_deref(),
         }
     }
 
@@ -80,6 +104,7 @@ impl Tls {
         let (version, suite) = match &self.side {
             Side::Client(connection) => (connection.protocol_version(), connection.negotiated_cipher_suite()),
             Side::Server(connection) => (connection.protocol_version(), connection.negotiated_cipher_suite()),
+            Side::Records(_) | Side::Broken => return self.description.clone(),
         };
         Some(format!("{:?} {:?}", version?, suite?.suite()))
     }
@@ -89,6 +114,79 @@ impl Tls {
     ///
     /// Call it with nothing to begin a handshake.
     pub fn receive(
+        &mut self,
+        input: &mut [u8],
+        content: &mut Vec<u8>,
+        send: &mut Vec<u8>,
+    ) -> Result<Received, TlsError> {
+        let InPlace { front, end } = self.receive_in_place(input, content, send);
+        content.extend_from_slice(input.get(..front).unwrap_or_default());
+        end
+    }
+
+    /// As [`Tls::receive`], but most of the content stays in `input`: behind what was appended to `content`, it stands at
+    /// the front there.
+    pub fn receive_in_place(
+        &mut self,
+        input: &mut [u8],
+        content: &mut Vec<u8>,
+        send: &mut Vec<u8>,
+    ) -> InPlace {
+        if let Side::Records(records) = &mut self.side {
+            let (front, end) = records.open(input, content, send);
+            return InPlace { front, end: end.map_err(TlsError::from) };
+        }
+        let end = self.receive_from_rustls(input, content, send);
+        let end = match end {
+            Ok(Received::Open) => self.go_on_without_rustls().map(|()| Received::Open),
+            end => end,
+        };
+        InPlace { front: 0, end }
+    }
+
+    /// After the handshake of TLS 1.3, when rustls has nothing half read and nothing to say.
+    fn go_on_without_rustls(&mut self) -> Result<(), TlsError> {
+        let (version, is_busy) = match &self.side {
+            Side::Client(connection) => {
+                (connection.protocol_version(), connection.is_handshaking() || connection.wants_write())
+            }
+            Side::Server(connection) => {
+                (connection.protocol_version(), connection.is_handshaking() || connection.wants_write())
+            }
+            Side::Records(_) | Side::Broken => return Ok(()),
+        };
+        if is_busy || version != Some(ProtocolVersion::TLSv1_3) || !self.pending.is_empty() {
+            return Ok(());
+        }
+        self.description = self.description();
+        self.peer_certificates = self.peer_certificates().map(<[_]>::to_vec);
+        let (extracted, secrets) = match std::mem::replace(&mut self.side, Side::Broken) {
+            Side::Client(connection) => {
+                let (extracted, rest) = connection.dangerous_into_kernel_connection()?;
+                (extracted, Secrets::Client(rest))
+            }
+            Side::Server(connection) => {
+                let (extracted, rest) = connection.dangerous_into_kernel_connection()?;
+                (extracted, Secrets::Server(rest))
+            }
+            side => {
+                self.side = side;
+                return Ok(());
+            }
+        };
+        self.side = Side::Records(Box::new(Records::new(extracted, secrets)?));
+        Ok(())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn into_records(self) -> Records {
+        match self.side {
+            Side::Records(records) => *records,
+            _ => unreachable!("the handshake is over, and nothing is half read"),
+        }
+    }
+
+    fn receive_from_rustls(
         &mut self,
         mut input: &mut [u8],
         content: &mut Vec<u8>,
@@ -130,6 +228,9 @@ impl Tls {
     /// Encrypts `content` into records at the front of `out`, which must have room for [`Tls::sealed_bytes`].
     /// Gives the octets written.
     pub fn seal(&mut self, content: &[u8], out: &mut [u8]) -> Result<usize, TlsError> {
+        if let Side::Records(records) = &mut self.side {
+            return Ok(records.seal(content, out)?);
+        }
         let mut written = 0;
         // A key update that is due comes out as a record of its own first.
         let mut update = Vec::new();
@@ -153,6 +254,9 @@ impl Tls {
 
     /// Says that nothing more comes: appends the alert to `send`.
     pub fn close(&mut self, send: &mut Vec<u8>) {
+        if let Side::Records(records) = &mut self.side {
+            return records.close(send);
+        }
         // Before the end of a handshake there is nothing to close.
         let mut alert = [0; CLOSE_BYTES];
         if let Ok((used, Some(count))) = self.side.close(&mut self.pending, &mut alert) {
@@ -269,6 +373,7 @@ impl Side {
         match self {
             Self::Client(connection) => process!(connection, input, content, send),
             Self::Server(connection) => process!(connection, input, content, send),
+            Self::Records(_) | Self::Broken => Err(broken()),
         }
     }
 
@@ -288,6 +393,7 @@ impl Side {
                 with_traffic!(connection, pending, |traffic: &mut WriteTraffic<'_, _>| traffic
                     .encrypt(content, out))
             }
+            Self::Records(_) | Self::Broken => return Err(broken()),
         };
         match sealed {
             Some(Ok(count)) => Ok((used, count)),
@@ -307,6 +413,7 @@ impl Side {
                 with_traffic!(connection, pending, |traffic: &mut WriteTraffic<'_, _>| traffic
                     .queue_close_notify(alert))
             }
+            Self::Records(_) | Self::Broken => return Err(broken()),
         };
         Ok((used, closed.and_then(Result::ok)))
     }
@@ -325,6 +432,10 @@ fn append(send: &mut Vec<u8>, mut write: impl FnMut(&mut [u8]) -> Result<usize, 
             Err(_) => return send.truncate(start),
         }
     }
+}
+
+fn broken() -> TlsError {
+    TlsError::Protocol(rustls::Error::General("the connection failed before".to_owned()))
 }
 
 fn too_small() -> TlsError {

@@ -11,9 +11,10 @@ mod config;
 mod connection;
 mod error;
 mod policy;
+mod records;
 
 pub use config::{Asked, ClientAuthentication, ClientIdentity, Identity, client_config, server_config};
-pub use connection::{Received, Tls};
+pub use connection::{InPlace, Received, Tls};
 pub use error::TlsError;
 pub use policy::{CallerCertificate, HostNameCheck, Policy, Trust};
 

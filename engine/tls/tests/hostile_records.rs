@@ -143,3 +143,105 @@ fn a_message_in_records_of_almost_nothing_is_refused_before_it_costs_much() {
     }
     unreachable!("{sent} octets were taken");
 }
+
+#[test]
+fn what_may_not_come_after_the_handshake_ends_the_connection_with_an_alert() {
+    let with_type = |content: &[u8], kind: u8| [content, &[kind]].concat();
+    let cases: Vec<(&str, Vec<Vec<u8>>)> = vec![
+        ("nothing but padding", vec![vec![0; 100]]),
+        ("no plaintext at all", vec![vec![]]),
+        ("change cipher spec", vec![with_type(&[1], 20)]),
+        ("an unknown type", vec![with_type(&[1], 99)]),
+        ("too much content", vec![with_type(&[7; 16_385], 23)]),
+        ("an alert of one octet", vec![with_type(&[1], 21)]),
+        ("an empty handshake record", vec![with_type(&[], 22)]),
+        ("a ticket from a client", vec![with_type(&[4, 0, 0, 1, 7], 22)]),
+        ("a second hello", vec![with_type(&[1, 0, 0, 1, 7], 22)]),
+        ("a request for a certificate", vec![with_type(&[13, 0, 0, 3, 0, 0, 0], 22)]),
+        ("a key update of two octets", vec![with_type(&[24, 0, 0, 2, 0, 0], 22)]),
+        ("a key update that wants something else", vec![with_type(&[24, 0, 0, 1, 2], 22)]),
+        ("something behind a key update", vec![with_type(&[24, 0, 0, 1, 0, 24], 22)]),
+        ("content within a message", vec![with_type(&[24, 0, 0], 22), with_type(b"content", 23)]),
+        ("a message without end", vec![with_type(&[24, 255, 255, 255], 22)]),
+        ("old keys behind a key update", vec![with_type(&[24, 0, 0, 1, 0], 22)]),
+    ];
+    for (what, plaintexts) in cases {
+        for step in [1, usize::MAX] {
+            let (mut server, mut forger) = forged();
+            let (mut content, mut send) = (Vec::new(), Vec::new());
+            let mut failed = None;
+            let mut records: Vec<u8> = plaintexts.iter().flat_map(|plain| forger.record(plain)).collect();
+            if what.starts_with("old keys") {
+                // The first is fine; what follows is sealed with the old keys.
+                records.extend(forger.record(&with_type(b"content", 23)));
+            }
+            let length = records.len();
+            for chunk in records.chunks_mut(step.min(length)) {
+                if let Err(error) = server.receive(chunk, &mut content, &mut send) {
+                    failed = Some(error.to_string());
+                    break;
+                }
+            }
+            assert!(failed.is_some(), "{what} was taken");
+            assert!(content.is_empty(), "{what}: {content:?}");
+            assert_eq!(send.len(), 5 + 2 + 17, "{what}: an alert, {failed:?}");
+            // Nothing goes on.
+            assert!(server.seal(b"more", &mut [0; 100]).is_err(), "{what}");
+            let mut more = forger.record(&with_type(b"content", 23));
+            assert!(
+                server.receive(&mut more, &mut content, &mut send).is_err() && content.is_empty(),
+                "{what}"
+            );
+        }
+    }
+}
+
+#[test]
+fn headers_that_are_wrong_and_records_out_of_their_order_are_refused() {
+    type Spoil = fn(&mut Vec<u8>);
+    let cases: [(&str, Spoil); 6] = [
+        ("another type outside", |record| record[0] = 22),
+        ("an alert in the clear", |record| *record = vec![21, 3, 3, 0, 2, 2, 40]),
+        ("too long", |record| record[3..5].copy_from_slice(&16_641_u16.to_be_bytes())),
+        ("shorter than its tag", |record| *record = [&[23, 3, 3, 0, 15][..], &[0; 15]].concat()),
+        ("a flipped bit", |record| *record.last_mut().expect("it has octets") ^= 1),
+        ("one octet less", |record| {
+            record.pop();
+            record[4] -= 1;
+        }),
+    ];
+    for (what, spoil) in cases {
+        let (mut server, mut forger) = forged();
+        let mut record = forger.record(b"content\x17");
+        spoil(&mut record);
+        let (mut content, mut send) = (Vec::new(), Vec::new());
+        assert!(server.receive(&mut record, &mut content, &mut send).is_err(), "{what}");
+        assert!(content.is_empty() && !send.is_empty(), "{what}");
+    }
+    // Again, and out of order.
+    for order in [[0, 0], [1, 0]] {
+        let (mut server, mut forger) = forged();
+        let records = [forger.record(b"first\x17"), forger.record(b"second\x17")];
+        let (mut content, mut send) = (Vec::new(), Vec::new());
+        let outcome: Vec<bool> = order
+            .iter()
+            .map(|at| server.receive(&mut records[*at].clone(), &mut content, &mut send).is_ok())
+            .collect();
+        assert!(outcome.contains(&false), "{order:?}");
+    }
+}
+
+#[test]
+fn a_flood_of_messages_without_content_is_refused() {
+    let (mut server, mut forger) = forged();
+    // Each is a message's first octet in a record of its own: 32 of them are more than any honest peer sends.
+    let mut taken = 0;
+    for _ in 0..1000 {
+        let mut record = forger.record(&[24, 22]);
+        if server.receive(&mut record, &mut Vec::new(), &mut Vec::new()).is_err() {
+            break;
+        }
+        taken += 1;
+    }
+    assert!(taken <= 32, "{taken}");
+}

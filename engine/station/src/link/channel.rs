@@ -8,7 +8,7 @@
 //! Records are sealed just before they are written, by the one task that writes: they leave in the order of their
 //! numbers.
 
-use odile_tls::{CertificateDer, Received, Tls, TlsError};
+use odile_tls::{CertificateDer, InPlace, Received, Tls, TlsError};
 use odile_uring::Block;
 
 /// What lies between a link and its socket.
@@ -32,8 +32,10 @@ pub(crate) struct Secure {
 
 /// What was read.
 pub(super) struct Opened {
-    /// Give it back with [`Channel::give_back`].
+    /// What comes first. Give it back with [`Channel::give_back`].
     pub(super) content: Vec<u8>,
+    /// Behind it, so many octets at the front of what was read.
+    pub(super) front: usize,
     /// Nothing more comes, or why not.
     pub(super) end: Option<Result<(), TlsError>>,
 }
@@ -90,12 +92,13 @@ impl Channel {
         let Self::Tls(secure) = self else { return None };
         let mut content = std::mem::take(&mut secure.content);
         content.clear();
-        let end = match secure.tls.receive(records, &mut content, &mut secure.answers) {
+        let InPlace { front, end } = secure.tls.receive_in_place(records, &mut content, &mut secure.answers);
+        let end = match end {
             Ok(Received::Open) => None,
             Ok(Received::Closed) => Some(Ok(())),
             Err(error) => Some(Err(error)),
         };
-        Some(Opened { content, end })
+        Some(Opened { content, front, end })
     }
 
     /// Takes back a buffer. Worth it while a file comes: an idle link needs none.

@@ -339,13 +339,14 @@ impl Link {
 
     async fn take_octets(&mut self, octets: &mut [u8], deframer: &mut Deframer) {
         let began = Instant::now();
-        let Some(Opened { content, end }) = self.channel.open(octets) else {
+        let Some(Opened { content, front, end }) = self.channel.open(octets) else {
             return self.digest(octets, deframer).await;
         };
         if let Some(recorder) = self.receiving.as_mut().and_then(|receiving| receiving.recorder.as_mut()) {
             recorder.add(Stage::Tls, began.elapsed());
         }
         self.digest(&content, deframer).await;
+        self.digest(octets.get(..front).unwrap_or_default(), deframer).await;
         if self.receiving.is_some() {
             self.channel.give_back(content);
         }
