@@ -31,8 +31,8 @@ pub(crate) struct Records {
     messages: u32,
     /// The peer wants us to change keys, too.
     is_update_asked_for: bool,
-    /// Records that one key seals at most.
-    records_max: u64,
+    /// Records that a key seals at most.
+    key_records_max: u64,
     /// Nothing more can be read.
     is_over: bool,
     /// Nothing more may be said.
@@ -71,7 +71,7 @@ impl Records {
             message: Vec::new(),
             messages: 0,
             is_update_asked_for: false,
-            records_max: RECORDS_MAX,
+            key_records_max: RECORDS_MAX,
             is_over: false,
             is_closed: false,
         })
@@ -126,13 +126,11 @@ impl Records {
         }
         while at < input.len() {
             let rest = input.get_mut(at..).unwrap_or_default();
-            let length = match missing(rest)? {
-                0 => HEADER_BYTES + body_bytes(rest),
-                _ => {
-                    self.pending.extend_from_slice(rest);
-                    break;
-                }
-            };
+            if missing(rest)? > 0 {
+                self.pending.extend_from_slice(rest);
+                break;
+            }
+            let length = HEADER_BYTES + body_bytes(rest);
             let record = rest.get_mut(..length).unwrap_or_default();
             let plain = self.opening.open(record)?;
             let start = at + HEADER_BYTES;
@@ -244,7 +242,7 @@ impl Records {
         }
         let mut written = 0;
         for piece in content.chunks(FRAGMENT_BYTES) {
-            if self.is_update_asked_for || self.sealing.number >= self.records_max {
+            if self.is_update_asked_for || self.sealing.number >= self.key_records_max {
                 written += self.update_keys(out.get_mut(written..).unwrap_or_default())?;
             }
             written +=
@@ -451,9 +449,9 @@ mod tests {
     fn a_key_is_changed_before_it_has_sealed_too_much() {
         // Both ends are ours here; what rustls says to a change of keys, tests/records.rs tells.
         let (mut client, mut server) = connected();
-        client.records_max = 4;
+        client.key_records_max = 4;
         let mut updates = 0;
-        let sent: Vec<u8> = (0..10 * FRAGMENT_BYTES).map(|n| (n % 251) as u8).collect();
+        let sent: Vec<u8> = (0..=250).cycle().take(10 * FRAGMENT_BYTES).collect();
         for _ in 0..3 {
             let mut records = vec![0; crate::Tls::sealed_bytes(sent.len()) + 10 * 64];
             let count = client.seal(&sent, &mut records).unwrap();

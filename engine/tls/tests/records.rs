@@ -62,16 +62,16 @@ impl Ends {
         let mut ends = Self { ours: ours.expect("a connection"), theirs };
         let mut send = Vec::new();
         ends.ours.receive(&mut [], &mut Vec::new(), &mut send).expect("it begins");
-        ends.to_them(&send);
+        ends.carry_to_them(&send);
         while ends.ours.is_handshaking() || ends.theirs.is_handshaking() {
-            assert!(ends.from_them(usize::MAX).is_empty());
+            assert!(ends.carry_to_us(usize::MAX).is_empty());
         }
         // Tickets come after it.
-        assert!(ends.from_them(usize::MAX).is_empty());
+        assert!(ends.carry_to_us(usize::MAX).is_empty());
         ends
     }
 
-    fn to_them(&mut self, mut records: &[u8]) -> Vec<u8> {
+    fn carry_to_them(&mut self, mut records: &[u8]) -> Vec<u8> {
         let mut content = Vec::new();
         while !records.is_empty() {
             self.theirs.read_tls(&mut records).expect("from memory");
@@ -82,22 +82,22 @@ impl Ends {
     }
 
     /// What they have to say, `step` octets at a time; and our answers go back.
-    fn from_them(&mut self, step: usize) -> Vec<u8> {
+    fn carry_to_us(&mut self, step: usize) -> Vec<u8> {
         let (mut records, mut content, mut send) = (Vec::new(), Vec::new(), Vec::new());
         while self.theirs.wants_write() {
             self.theirs.write_tls(&mut records).expect("into memory");
         }
         for chunk in records.chunks_mut(step.min(1 << 30)) {
-            assert_eq!(self.ours.receive(chunk, &mut content, &mut send).unwrap(), Received::Open);
+            assert_eq!(self.ours.receive(chunk, &mut content, &mut send).expect("valid"), Received::Open);
         }
-        assert!(self.to_them(&send).is_empty());
+        assert!(self.carry_to_them(&send).is_empty());
         content
     }
 
     fn we_say(&mut self, content: &[u8]) -> usize {
         let mut sealed = vec![0; Tls::sealed_bytes(content.len())];
         let count = self.ours.seal(content, &mut sealed).expect("there is room");
-        assert!(self.to_them(&sealed[..count]) == content, "{} octets", content.len());
+        assert!(self.carry_to_them(&sealed[..count]) == content, "{} octets", content.len());
         count
     }
 
@@ -106,14 +106,14 @@ impl Ends {
         // rustls holds back what is more than its buffer.
         for chunk in content.chunks(60_000) {
             self.theirs.writer().write_all(chunk).expect("there is room");
-            arrived.extend(self.from_them(step));
+            arrived.extend(self.carry_to_us(step));
         }
         assert!(arrived == content, "{} octets in steps of {step}", content.len());
     }
 }
 
 fn octets(count: usize) -> Vec<u8> {
-    (0..count).map(|n| (n % 251) as u8).collect()
+    (0..=250).cycle().take(count).collect()
 }
 
 #[test]
