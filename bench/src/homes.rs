@@ -18,6 +18,7 @@ pub struct Homes {
     pub receiver: Home,
     transport: Transport,
     send: String,
+    lanes: usize,
     _folders: [TempDir; 2],
 }
 
@@ -57,11 +58,15 @@ impl Key {
         Self { certificate, key: key.serialize_pem() }
     }
 
-    /// Makes it the key of one station, and its certificate known to the other, by the owner's name there.
-    fn install(&self, owner: &Home, other: &Home, name: &str) {
+    /// Makes it the key of a station.
+    fn install(&self, owner: &Home) {
         write_private(&owner.keys().join("station.key"), &self.key);
         write_private(&owner.keys().join("station.crt"), &self.certificate);
-        let folder = other.certificates(&name.parse().expect("a valid name")).join("shared");
+    }
+
+    /// Makes its certificate known to a station, by the owner's name there.
+    fn make_known(&self, station: &Home, name: &str) {
+        let folder = station.certificates(&name.parse().expect("a valid name")).join("shared");
         fs::create_dir_all(&folder).expect("a folder");
         write_private(&folder.join("station.crt"), &self.certificate);
     }
@@ -81,6 +86,16 @@ impl Homes {
     ///
     /// If they cannot be made: benchmarks have nothing else to do then.
     pub fn create(folders: [&Path; 2], terms: &Terms<'_>) -> Self {
+        Self::with_lanes(folders, terms, 1)
+    }
+
+    /// As [`Homes::create`], but the sender knows the receiver as so many partners: `beta`, `beta1`, …, since a station
+    /// opens one session with a partner at a time.
+    ///
+    /// # Panics
+    ///
+    /// If they cannot be made.
+    pub fn with_lanes(folders: [&Path; 2], terms: &Terms<'_>, lanes: usize) -> Self {
         let folders = folders.map(|folder| tempfile::tempdir_in(folder).expect("a scratch folder"));
         let home = |at: usize, name: &str, code: &str| {
             let root = folders[at].path().join(name);
@@ -88,13 +103,22 @@ impl Homes {
         };
         let (sender, receiver) = (home(0, "alpha", "O0013ALPHA"), home(1, "beta", "O0013BETA"));
         let transport = terms.transport;
-        let partner = format!("code = \"O0013ALPHA\"\ntransport = \"{transport}\"\n");
-        receiver.add_partner(&"alpha".parse().expect("a valid name"), &partner).expect("a valid partner");
-        if let Some((ours, theirs)) = terms.identities {
-            ours.install(&sender, &receiver, "alpha");
-            theirs.install(&receiver, &sender, "beta");
+        for lane in (0..lanes).map(lane_suffix) {
+            let (name, other) = (format!("alpha{lane}"), format!("beta{lane}"));
+            let partner = format!(
+                "code = \"O0013ALPHA{lane}\"\nour_code = \"O0013BETA{lane}\"\ntransport = \"{transport}\"\n"
+            );
+            receiver.add_partner(&name.parse().expect("a valid name"), &partner).expect("a valid partner");
+            if let Some((ours, theirs)) = terms.identities {
+                ours.make_known(&receiver, &name);
+                theirs.make_known(&sender, &other);
+            }
         }
-        Self { sender, receiver, transport, send: terms.send.to_owned(), _folders: folders }
+        if let Some((ours, theirs)) = terms.identities {
+            ours.install(&sender);
+            theirs.install(&receiver);
+        }
+        Self { sender, receiver, transport, send: terms.send.to_owned(), lanes, _folders: folders }
     }
 
     /// Where the receiver is to listen: at any port of loopback.
@@ -112,11 +136,15 @@ impl Homes {
     ///
     /// If the terms are no good.
     pub fn introduce(&self, address: SocketAddr) {
-        let partner = format!(
-            "code = \"O0013BETA\"\naddress = \"{address}\"\ntransport = \"{}\"\n[send]\n{}",
-            self.transport, self.send
-        );
-        self.sender.add_partner(&"beta".parse().expect("a valid name"), &partner).expect("a valid partner");
+        for lane in (0..self.lanes).map(lane_suffix) {
+            let partner = format!(
+                "code = \"O0013BETA{lane}\"\nour_code = \"O0013ALPHA{lane}\"\naddress = \"{address}\"\n\
+                 transport = \"{}\"\n[send]\n{}",
+                self.transport, self.send
+            );
+            let name = format!("beta{lane}").parse().expect("a valid name");
+            self.sender.add_partner(&name, &partner).expect("a valid partner");
+        }
     }
 
     /// Removes what was received.
@@ -125,11 +153,18 @@ impl Homes {
     ///
     /// If that is not possible.
     pub fn empty_inbox(&self) {
-        let inbox = self.receiver.inbox(&"alpha".parse().expect("a valid name"));
-        for entry in fs::read_dir(inbox).expect("the inbox is there").flatten() {
-            fs::remove_file(entry.path()).expect("it can be removed");
+        for lane in (0..self.lanes).map(lane_suffix) {
+            let inbox = self.receiver.inbox(&format!("alpha{lane}").parse().expect("a valid name"));
+            for entry in fs::read_dir(inbox).expect("the inbox is there").flatten() {
+                fs::remove_file(entry.path()).expect("it can be removed");
+            }
         }
     }
+}
+
+/// Of a partner's name and codes.
+fn lane_suffix(lane: usize) -> String {
+    if lane == 0 { String::new() } else { lane.to_string() }
 }
 
 /// A new file that nobody else may read.

@@ -109,6 +109,17 @@ impl Deflate {
     }
 }
 
+impl Deflate {
+    /// The chunks of a file, each compressed.
+    pub fn chunks(&mut self, source: &[u8]) -> Vec<Vec<u8>> {
+        let pack = |chunk: &[u8]| {
+            let count = self.compressor.deflate_compress(chunk, &mut self.room).expect("room");
+            self.room[..count].to_vec()
+        };
+        source.chunks(CHUNK_BYTES).map(pack).collect()
+    }
+}
+
 /// Inflates raw deflate into a room that is used again and again; gives the octets that it came to.
 pub fn inflate(mut stream: &[u8], room: &mut [u8]) -> u64 {
     let mut inflate = Inflate::new(false, 15);

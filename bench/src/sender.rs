@@ -94,6 +94,34 @@ impl Sender {
         began.map(|began| began.elapsed()).unwrap_or_default()
     }
 
+    /// Sends a file to each of some partners; gives the time from the first SFID to the last EFPA.
+    ///
+    /// # Panics
+    ///
+    /// If one does not arrive.
+    pub fn send_at_once(&self, requests: &[SendRequest]) -> Duration {
+        for request in requests {
+            self.handle().send(request).expect("it is queued");
+        }
+        let (mut began, mut took) = (None, Duration::ZERO);
+        let (mut sent, mut ended) = (0, 0);
+        // The next ones in sessions of their own.
+        while sent < requests.len() || ended < requests.len() {
+            match self.next() {
+                Event::FileOffered { .. } => {
+                    began.get_or_insert_with(Instant::now);
+                }
+                Event::FileSent { .. } => {
+                    sent += 1;
+                    took = began.map(|began| began.elapsed()).unwrap_or_default();
+                }
+                Event::SessionEnded { .. } => ended += 1,
+                _ => {}
+            }
+        }
+        took
+    }
+
     /// Sessions so far.
     pub fn sessions(&self) -> usize {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).sessions

@@ -6,6 +6,7 @@
 //! ```text
 //! send PARTNER PATH          took NANOSECONDS TLS
 //! send-folder PARTNER PATH   took NANOSECONDS SESSIONS
+//! send-at-once PREFIX PATHS  took NANOSECONDS            tabs between; for PREFIX, PREFIX1, …
 //! queue PREFIX COUNT PATH    queued COUNT                the file for PREFIX0, PREFIX1, …
 //! board                      board TRANSFER=OCTETS …     of what runs now
 //! ```
@@ -97,6 +98,17 @@ impl StationProcess {
     /// If one does not arrive.
     pub fn send_folder(&mut self, partner: &str, folder: &Path) -> (Duration, String) {
         self.took(&format!("send-folder {partner} {}", folder.display()))
+    }
+
+    /// Sends files at the same time, to partners `PREFIX`, `PREFIX1`, …; gives the time from the first SFID to the last
+    /// EFPA.
+    ///
+    /// # Panics
+    ///
+    /// If one does not arrive.
+    pub fn send_at_once(&mut self, prefix: &str, sources: &[PathBuf]) -> Duration {
+        let paths: Vec<_> = sources.iter().map(|path| path.display().to_string()).collect();
+        self.took(&format!("send-at-once {prefix} {}", paths.join("\t"))).0
     }
 
     /// Queues a file for so many partners.
@@ -210,6 +222,14 @@ fn obey(handle: &Handle, sender: Option<&Sender>) {
             (Some("send-folder"), Some(partner), Some(folder), Some(sender)) => {
                 let took = sender.send_all(&requests(partner, Path::new(folder)));
                 answer(&format!("took {} {}", took.as_nanos(), sender.sessions()));
+            }
+            (Some("send-at-once"), Some(prefix), Some(paths), Some(sender)) => {
+                let request = |(lane, path): (usize, &str)| {
+                    let partner = if lane == 0 { prefix.to_owned() } else { format!("{prefix}{lane}") };
+                    SendRequest::new(partner, path)
+                };
+                let requests: Vec<_> = paths.split('\t').enumerate().map(request).collect();
+                answer(&format!("took {}", sender.send_at_once(&requests).as_nanos()));
             }
             (Some("queue"), Some(prefix), Some(rest), Some(_)) => {
                 let (count, path) = rest.split_once(' ').expect("a number and a path");

@@ -1,6 +1,6 @@
 //! Two stations in processes of their own, one on each of two cores.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::homes::{Homes, Terms};
 use crate::processes::CpuTime;
@@ -34,7 +34,16 @@ impl Stations {
     ///
     /// If one does not start.
     pub fn start(place: Place<'_>, terms: &Terms<'_>, setting: Setting) -> Self {
-        let homes = Homes::create([place.sender, place.receiver], terms);
+        Self::with_lanes(place, terms, setting, 1)
+    }
+
+    /// As [`Stations::start`], for so many sessions at the same time.
+    ///
+    /// # Panics
+    ///
+    /// If one does not start.
+    pub fn with_lanes(place: Place<'_>, terms: &Terms<'_>, setting: Setting, lanes: usize) -> Self {
+        let homes = Homes::with_lanes([place.sender, place.receiver], terms, lanes);
         let receiver = StationProcess::start(place.cores[1], &homes.receiver, homes.listen(), setting);
         homes.introduce(receiver.address().expect("it listens"));
         let nowhere = odile_station::Listen::NOWHERE;
@@ -52,6 +61,19 @@ impl Stations {
         let (took, tls) = self.sender.send("beta", source);
         let turn = self.since(before, took);
         assert!(tls.is_empty() || tls == SECURED, "the contest is about {SECURED}, not {tls}");
+        self.homes.empty_inbox();
+        turn
+    }
+
+    /// Sends files at the same time, each in a session of its own, and removes what was received.
+    ///
+    /// # Panics
+    ///
+    /// If one does not arrive.
+    pub fn turn_at_once(&mut self, sources: &[PathBuf]) -> Turn {
+        let before = self.cpu();
+        let took = self.sender.send_at_once("beta", sources);
+        let turn = self.since(before, took);
         self.homes.empty_inbox();
         turn
     }

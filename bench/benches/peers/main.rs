@@ -1,7 +1,7 @@
 //! Odile beside other people's software, in the same rounds, in turns.
 //!
 //! ```text
-//! cargo bench -p odile-bench --bench peers -- [--mib 1024] [--rounds 5] [--only plain,tls,disk,envelope,compress,files,sessions]
+//! cargo bench -p odile-bench --bench peers -- [--mib 1024] [--rounds 5] [--only plain,tls,disk,envelope,compress,services,files,sessions]
 //!                                             [--files 10000] [--sessions 500] [--window MILLISECONDS]
 //! ```
 //!
@@ -15,6 +15,7 @@ mod disk;
 mod envelope;
 mod files;
 mod plain;
+mod services;
 mod sessions;
 mod tls;
 
@@ -73,12 +74,13 @@ fn main() {
         "{} MiB, {} rounds in turns, medians; sender on core {}, receiver on core {}; GB = 10^9 octets\n",
         bench.plan.mib, bench.plan.rounds, bench.cores[0], bench.cores[1]
     );
-    let parts: [(&str, Part); 7] = [
+    let parts: [(&str, Part); 8] = [
         ("plain", plain::run),
         ("tls", tls::run),
         ("disk", disk::run),
         ("envelope", envelope::seal),
         ("compress", envelope::compress),
+        ("services", services::run),
         ("files", files::run),
         ("sessions", sessions::run),
     ];
