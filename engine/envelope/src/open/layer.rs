@@ -40,6 +40,8 @@ enum Work {
 #[derive(Default)]
 struct Signed {
     hashers: Vec<Hasher>,
+    /// Whoever gets the content hashes it.
+    is_hash_deferred: bool,
     content_type: Option<ObjectIdentifier>,
     /// How the content begins.
     head: Vec<u8>,
@@ -110,6 +112,7 @@ impl Layer {
                 },
                 head: head.clone(),
                 signer_infos: signer_infos.clone(),
+                is_hash_deferred: false,
             }),
             WorkState::Compressed(state) => Work::Compressed(Box::new(Inflater::resume(state)?)),
             WorkState::Enveloped { wrapped, cipher, chain, carry, held, queue } => {
@@ -180,6 +183,22 @@ impl Layer {
         match &mut self.work {
             Work::Compressed(inflater) => inflater.take_pause(),
             Work::Signed(_) | Work::Enveloped(_) => false,
+        }
+    }
+
+    /// From now on, whoever gets the content shows it to [`Layer::deferred_hasher`], if there is one: two hashes are
+    /// woven faster than done one after the other.
+    pub fn defer_hash(&mut self, is_deferred: bool) {
+        if let Work::Signed(signed) = &mut self.work {
+            signed.is_hash_deferred = is_deferred;
+        }
+    }
+
+    /// The hash that does not see the content here.
+    pub fn deferred_hasher(&mut self) -> Option<&mut Hasher> {
+        match &mut self.work {
+            Work::Signed(signed) => signed.deferred_hasher(),
+            Work::Compressed(_) | Work::Enveloped(_) => None,
         }
     }
 
@@ -263,7 +282,9 @@ impl Layer {
         match &mut self.work {
             Work::Signed(signed) => {
                 let count = content.len().min(out.len());
-                signed.hashers.iter_mut().for_each(|hasher| hasher.update(&content[..count]));
+                if signed.deferred_hasher().is_none() {
+                    signed.hashers.iter_mut().for_each(|hasher| hasher.update(&content[..count]));
+                }
                 let missing = HEAD_BYTES.saturating_sub(signed.head.len());
                 signed.head.extend_from_slice(&content[..count.min(missing)]);
                 out[..count].copy_from_slice(&content[..count]);
@@ -301,6 +322,16 @@ impl Layer {
     pub fn decrypted(&self) -> Option<Decrypted> {
         let Work::Enveloped(work) = &self.work else { return None };
         Some(Decrypted { cipher: work.cipher?, transport: work.wrapped.as_ref()?.transport() })
+    }
+}
+
+impl Signed {
+    /// Only one alone can be deferred.
+    fn deferred_hasher(&mut self) -> Option<&mut Hasher> {
+        match self.hashers.as_mut_slice() {
+            [hasher] if self.is_hash_deferred => Some(hasher),
+            _ => None,
+        }
     }
 }
 

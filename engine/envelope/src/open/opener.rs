@@ -1,5 +1,6 @@
 //! The chain of layers: each finds its content, the next one looks at it.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::certificate::Certificate;
@@ -12,6 +13,7 @@ use crate::open::layer::Layer;
 use crate::open::sniff::{Guess, sniff};
 use crate::suite::Services;
 use crate::verdict::Opened;
+use crate::weave::{self, Owed};
 
 /// Octets between two layers.
 const BETWEEN_BYTES: usize = 64 * 1024;
@@ -92,7 +94,7 @@ impl Opener {
     pub fn resume(terms: Arc<OpenTerms>, checkpoint: &OpenCheckpoint) -> Result<Self, CheckpointError> {
         let mut opener = Self::new(terms);
         let is_same = opener.declared() == checkpoint.declared
-            && opener.transmitted.is_some() == checkpoint.transmitted.is_some()
+            && (opener.transmitted.is_none() || checkpoint.transmitted.is_some())
             && checkpoint.pending.len() == checkpoint.layers.len() + 1;
         if !is_same {
             return Err(CheckpointError::Foreign);
@@ -107,8 +109,8 @@ impl Opener {
         opener.is_plain = checkpoint.is_plain;
         opener.input_position = checkpoint.input_position;
         opener.output_position = checkpoint.output_position;
-        if let Some(midstate) = &checkpoint.transmitted {
-            opener.transmitted = Some(Hasher::resume(midstate)?);
+        if let (Some(hasher), Some(midstate)) = (&mut opener.transmitted, &checkpoint.transmitted) {
+            *hasher = Hasher::resume(midstate)?;
         }
         Ok(opener)
     }
@@ -137,8 +139,9 @@ impl Opener {
     pub fn push(&mut self, input: &[u8], out: &mut [u8]) -> Result<OpenProgress, OpenError> {
         let mut progress = OpenProgress { consumed: 0, written: 0, is_checkpoint: false };
         let mut outcome = Ok(());
+        let mut owed = 0..0;
         while self.failed.is_none() && !progress.is_checkpoint {
-            match self.round(input, out, &mut progress) {
+            match self.round(input, out, &mut progress, &mut owed) {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err((layer, error)) => {
@@ -150,9 +153,11 @@ impl Opener {
             // The rest is not looked at: the verdict stands, but comes at the end.
             progress.consumed = input.len();
         }
-        if let Some(transmitted) = &mut self.transmitted {
-            transmitted.update(&input[..progress.consumed]);
-        }
+        let transmitted = self.transmitted.as_mut();
+        let transmitted = transmitted.map(|hasher| Owed { hasher, octets: &input[..progress.consumed] });
+        let signed = self.layers.last_mut().and_then(Layer::deferred_hasher);
+        let signed = signed.map(|hasher| Owed { hasher, octets: out.get(owed).unwrap_or_default() });
+        weave::hash(signed, transmitted);
         self.input_position += progress.consumed as u64;
         if outcome.is_ok() {
             self.output_position += progress.written as u64;
@@ -199,11 +204,12 @@ impl Opener {
         input: &[u8],
         out: &mut [u8],
         progress: &mut OpenProgress,
+        owed: &mut Range<usize>,
     ) -> Result<bool, (usize, OpenError)> {
         let depth = self.layers.len();
         let mut has_moved = self.deliver(out, progress).map_err(|error| (depth, error))?;
         for index in (0..self.layers.len()).rev() {
-            has_moved |= self.step(index, input, out, progress).map_err(|error| (index, error))?;
+            has_moved |= self.step(index, input, out, progress, owed).map_err(|error| (index, error))?;
         }
         if depth == 0 || !self.between[0].is_empty() {
             // Until the first layer is known, and until it has caught up, the input goes through the buffer.
@@ -226,13 +232,15 @@ impl Opener {
         Ok(count > 0)
     }
 
-    /// One step of one layer.
+    /// One step of one layer. `owed`: what was written to `out`, and is hashed when the call ends, together with the
+    /// stream.
     fn step(
         &mut self,
         index: usize,
         input: &[u8],
         out: &mut [u8],
         progress: &mut OpenProgress,
+        owed: &mut Range<usize>,
     ) -> Result<bool, OpenError> {
         let (before, behind) = self.between.split_at_mut(index + 1);
         let (Some(source), Some(target)) = (before.last_mut(), behind.first_mut()) else { return Ok(false) };
@@ -242,6 +250,7 @@ impl Opener {
         let from = if is_first { &input[progress.consumed..] } else { source.filled() };
         let to = if is_last { &mut out[progress.written..] } else { target.room() };
         let layer = &mut self.layers[index];
+        layer.defer_hash(is_last && self.transmitted.is_some());
         let (consumed, written) = layer.step(from, to, &self.terms)?;
         if is_first {
             progress.consumed += consumed;
@@ -249,7 +258,11 @@ impl Opener {
             source.drop_front(consumed);
         }
         if is_last {
+            if owed.start == owed.end {
+                owed.start = progress.written;
+            }
             progress.written += written;
+            owed.end = progress.written;
         } else {
             target.grow(written);
         }

@@ -368,7 +368,8 @@ impl Link {
             signers: self.shared.configuration.certificates(&partner.name).signers(),
             now: Some(now_seconds()),
             output_bytes_max,
-            transmitted_hash: suite.map(Suite::hash),
+            // Only a signed receipt states it.
+            transmitted_hash: suite.filter(|_| stored.signed_receipt).map(Suite::hash),
         });
         let opener = match state {
             None => Opener::new(terms),
