@@ -10,6 +10,7 @@
 //!   wait, call [`Stream::shutdown`].
 //! - **nothing that blocks on a shard**: page faults of mapped files and other long work go to [`Workers`].
 
+mod direct;
 mod error;
 mod faults;
 mod file;
@@ -26,6 +27,7 @@ mod source;
 mod synthetic;
 mod worker;
 
+pub use direct::DirectSource;
 pub use error::Error;
 pub use faults::{Faults, Operation};
 pub use file::{File, FileIdentity, Space, free_space, remove, rename, same_filesystem, sync_directory};

@@ -19,6 +19,7 @@ use super::keeping::INTERVALS_AHEAD;
 use crate::clock::now_seconds;
 use crate::home::Home;
 use crate::keyring::Keyring;
+use crate::options::Direct;
 use crate::seal_store::{self, PlanError, StoredDepartures};
 use crate::slots::Slots;
 use crate::{arrival, entropy, services};
@@ -38,6 +39,7 @@ pub(super) struct PumpPlan {
     pub(super) keyring: Keyring,
     pub(super) outbound: Outbound,
     pub(super) window_bytes: usize,
+    pub(super) direct: Direct,
     pub(super) options: SealOptions,
     pub(super) signer: Option<Arc<Identity>>,
     pub(super) recipient: Option<Arc<Certificate>>,
@@ -63,6 +65,8 @@ pub(super) struct Prepared {
     /// The farthest restart position at which it can go on.
     pub(super) offer: u64,
     pub(super) kept: Kept,
+    /// Why it is not read past the page cache, although it was to be.
+    pub(super) not_direct: Option<odile_uring::Error>,
 }
 
 /// What is on disk of it, or is to be.
@@ -144,7 +148,11 @@ impl Prepared {
     /// Opens the source; takes up the plan of its envelope, or draws its keys. On a worker.
     pub(super) fn open(plan: &PumpPlan) -> Result<Self, PumpError> {
         let outbound = &plan.outbound;
-        let source = Source::open(&outbound.source, plan.window_bytes)?;
+        let (source, not_direct) = if plan.direct.has_sources() {
+            Source::open_direct(&outbound.source, plan.window_bytes)?
+        } else {
+            (Source::open(&outbound.source, plan.window_bytes)?, None)
+        };
         let expected = expected(outbound);
         source.check(&expected)?;
         let records = arrival::records(outbound.format, outbound.record_size);
@@ -182,6 +190,7 @@ impl Prepared {
             announced_octets,
             offer: 0,
             kept,
+            not_direct,
         };
         prepared.read_checkpoints(plan);
         Ok(prepared)

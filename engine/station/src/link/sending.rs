@@ -196,6 +196,7 @@ impl Link {
             keyring: self.shared.keyring.clone(),
             outbound: outbound.clone(),
             window_bytes: self.shared.options.window_bytes,
+            direct: self.shared.options.direct,
             options: SealOptions { level, embed, ..SealOptions::default() },
             signer,
             recipient,
@@ -213,6 +214,9 @@ impl Link {
         let opened = self.shard.workers.run(move || Prepared::open(&plan)).await;
         let mut prepared =
             opened.map_err(|error| Halt::Passing(error.to_string()))?.map_err(Halt::of_pump)?;
+        if let Some(error) = prepared.not_direct.take() {
+            self.shared.tell_not_direct("files to send", &error);
+        }
         self.keep(outbound, &mut prepared).await.map_err(|error| Halt::Passing(error.to_string()))?;
         let file = start_file(outbound, blocks_of(prepared.announced_octets), prepared.offer);
         Ok((prepared, file))
