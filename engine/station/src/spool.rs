@@ -229,12 +229,15 @@ impl Brim {
 
     /// A block to be filled.
     pub(crate) fn fill(&self, block: Block) -> Filling {
-        let end = self.position + block.len() as u64;
-        let room =
-            usize::try_from((end - end % self.granule).saturating_sub(self.position)).unwrap_or_default();
-        // A granule that is larger than a block has no use.
-        let room = if room == 0 { block.len() } else { room };
+        let room = self.room(block.len());
         Filling { block, filled: 0, room }
+    }
+
+    fn room(&self, block_bytes: usize) -> usize {
+        let end = self.position + block_bytes as u64;
+        let room = (end - end % self.granule).saturating_sub(self.position);
+        // A granule that is larger than a block is of no use.
+        usize::try_from(room).ok().filter(|&room| room > 0).unwrap_or(block_bytes)
     }
 
     /// So much was handed over.
@@ -467,3 +470,31 @@ const SKIPPED_MAX: u32 = 2;
 /// Below this a reservation costs more than it gains.
 const RESERVE_FROM_BYTES: u64 = 1 << 20;
 const RESERVE_STEP_BYTES: u64 = 256 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_was_handed_over_the_block_after_the_next_begins_aligned() {
+        const BLOCK_BYTES: usize = 128 << 10;
+        for granule in [512, 4096, 16_384] {
+            for position in [0, 1, 4095, 4096, 4097, 131_071, 131_072, 1_000_001] {
+                let mut brim = Brim::new(position, Some(granule));
+                for short in [0, 1, granule - 1, granule, 5000] {
+                    let room = brim.room(BLOCK_BYTES);
+                    assert!(room > BLOCK_BYTES - granule && room <= BLOCK_BYTES, "{room}");
+                    brim.pass(room);
+                    assert!(brim.position.is_multiple_of(granule as u64), "{brim:?}");
+                    assert_eq!(brim.room(BLOCK_BYTES), BLOCK_BYTES);
+                    // As at a checkpoint.
+                    brim.pass(short);
+                }
+            }
+        }
+        let mut brim = Brim::new(1, None);
+        brim.pass(5);
+        assert_eq!(brim.room(BLOCK_BYTES), BLOCK_BYTES);
+        assert_eq!(Brim::new(1, Some(1 << 20)).room(BLOCK_BYTES), BLOCK_BYTES);
+    }
+}

@@ -385,3 +385,46 @@ const GRANULE_MAX: usize = 64 << 10;
 const LEAD_BYTES: usize = 512 << 10;
 /// More at a time makes no disk faster, and costs memory for each transfer.
 const WINDOW_BYTES_MAX: usize = 16 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_cut_while_it_is_read_is_an_error_and_not_the_end() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), vec![1; 20_000]).unwrap();
+        let Ok(source) = DirectSource::open(file.path(), 16_384).unwrap() else {
+            eprintln!("skipped: the filesystem of temporary files has no direct access");
+            return;
+        };
+        for (cut, position) in [(12_288, 12_288), (9000, 9000), (0, 0)] {
+            file.as_file().set_len(cut).unwrap();
+            let memory = MmapMut::map_anon(LEAD_BYTES + 32_768).unwrap();
+            let error = source.descriptors.read(memory, 0, 32_768).err().unwrap();
+            assert!(
+                matches!(error, SourceError::Unreadable { position: at, .. } if at == position),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_whole_granules_at_multiples_of_one_go_directly() {
+        let alignment = Alignment { granule: 8192, memory: 4096, is_told: true };
+        let memory = MmapMut::map_anon(1 << 20).unwrap();
+        for (from, length, position, part) in [
+            (0, 0, 0, 0),
+            (0, 8191, 0, 0),
+            (0, 8192, 0, 8192),
+            (0, 8193, 0, 8192),
+            (0, 24_575, 8192, 16_384),
+            (4096, 8192, 8192, 8192),
+            (512, 8192, 8192, 0),
+            (0, 8192, 4096, 0),
+            (0, 8192, 1, 0),
+        ] {
+            assert_eq!(alignment.part_of(&memory[from..from + length], position), part, "{from} {length}");
+        }
+    }
+}
