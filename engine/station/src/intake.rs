@@ -459,12 +459,11 @@ impl Opening {
     }
 
     async fn take(&mut self, part: &mut PartFile) -> Option<(Box<Opener>, Filling)> {
-        let room = match self.room.take() {
-            Some(room) => room,
-            None => {
-                let block = part.free_block().await?;
-                part.brim().fill(block)
-            }
+        let room = if let Some(room) = self.room.take() {
+            room
+        } else {
+            let block = part.free_block().await?;
+            part.brim().fill(block)
         };
         Some((self.opener.take()?, room))
     }

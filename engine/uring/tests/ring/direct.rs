@@ -197,7 +197,7 @@ fn a_file_that_cannot_be_written_directly_is_written_all_the_same() {
         block.fill(7);
         let (written, _) = file.write_all_at(block, BLOCK_BYTES, 0).await;
         written.expect("it is written");
-        assert_eq!(fs::read(&path).expect("readable"), [7; BLOCK_BYTES]);
+        assert!(fs::read(&path).expect("readable") == vec![7; BLOCK_BYTES]);
     });
 }
 
