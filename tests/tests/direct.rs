@@ -35,7 +35,7 @@ fn files_of_all_sizes_arrive_directly_and_leave_the_page_cache_as_it_was() {
         for size in SIZES {
             let content = noise(size as u64, size);
             let mut request = SendRequest::new("beta", alpha.write(&format!("{name}-{size}"), &content));
-            request.services = services.clone();
+            request.services = services;
             let id = alpha.handle().send(&request).expect("it is queued").id;
             alpha.wait_state(&format!("S{id}"), "delivered");
             let is_it = |event: &Event| matches!(event, Event::Received { transfer, .. } if transfer.to_string() == format!("R{id}"));
