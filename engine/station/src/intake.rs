@@ -12,12 +12,13 @@
 //! After a failure the task still gives blocks back, so that the link can read to the end of the file and answer EFNA.
 
 use std::cell::{Cell, RefCell};
+use std::ops::Range;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use odile_envelope::{OpenCheckpoint, OpenError, OpenFinish, Opened, Opener, Suite};
 use odile_transfer::{ArrivalCheckpoint, ArrivalState, Place, Transmitted, Witness};
-use odile_uring::{Block, JoinHandle, Workers};
+use odile_uring::{Block, Errand, JoinHandle, Workers};
 use tokio::sync::mpsc;
 
 use crate::error::StationError;
@@ -264,6 +265,7 @@ impl Task {
     async fn watch(mut self, mut witness: Box<Witness>) -> (PartFile, Result<Verdict, Refused>) {
         // The link fills the writer's blocks: one while another is looked at.
         let mut lent = 0_usize;
+        let mut seeing = Errand::new(&self.workers, see);
         loop {
             while let Some(block) = self.part.try_free_block() {
                 let _ = self.to_link.try_send(block);
@@ -289,15 +291,11 @@ impl Task {
                 let _ = self.to_link.try_send(block);
                 lent += 1;
             }
-            let seen = self.workers.run(move || {
-                witness.see(block.get(..length).unwrap_or_default());
-                (witness, block)
-            });
             let began = Instant::now();
-            let seen = seen.await;
+            let seen = seeing.run((witness, block, length)).await;
             self.state.opening.set(self.state.opening.get() + began.elapsed());
             match seen {
-                Ok((back, block)) => {
+                Ok((back, block, length)) => {
                     witness = back;
                     self.part.write(block, length).await;
                     self.tell(false);
@@ -315,6 +313,7 @@ impl Task {
     async fn open(mut self, opener: Box<Opener>, pace: Pace) -> (PartFile, Result<Verdict, Refused>) {
         let mut opening = Opening {
             opener: Some(opener),
+            errand: Errand::new(&self.workers, step),
             room: None,
             is_refused: false,
             pace,
@@ -336,7 +335,7 @@ impl Task {
                 Item::Pause { .. } => break,
             };
             if outcome.is_ok() {
-                (outcome, block) = opening.push(block, length, &mut self.part, &self.workers).await;
+                (outcome, block) = opening.push(block, length, &mut self.part).await;
                 self.state.opening.set(opening.busy);
                 self.tell(outcome.is_err() || opening.is_refused);
             }
@@ -362,6 +361,7 @@ impl Task {
 struct Opening {
     /// Away only while it is on a worker.
     opener: Option<Box<Opener>>,
+    errand: Errand<Closed, Step>,
     room: Option<Filling>,
     /// It is of no use: what comes is hashed for a negative receipt.
     is_refused: bool,
@@ -372,7 +372,15 @@ struct Opening {
     busy: Duration,
 }
 
-/// What travels to a worker and back.
+/// What travels to a worker.
+struct Closed {
+    opener: Box<Opener>,
+    input: Block,
+    range: Range<usize>,
+    output: Filling,
+}
+
+/// What comes back.
 struct Step {
     opener: Box<Opener>,
     input: Option<Block>,
@@ -389,13 +397,12 @@ impl Opening {
         block: Block,
         length: usize,
         part: &mut PartFile,
-        workers: &Workers,
     ) -> (Result<(), Refused>, Block) {
         let (mut input, mut at) = (block, 0);
         while at < length {
             let Some((opener, output)) = self.take(part).await else { return (Ok(()), input) };
             let began = Instant::now();
-            let run = workers.run(move || step(opener, input, at..length, output)).await;
+            let run = self.errand.run(Closed { opener, input, range: at..length, output }).await;
             self.busy += began.elapsed();
             let step = match run {
                 Ok(step) => step,
@@ -479,8 +486,15 @@ impl Opening {
     }
 }
 
+/// Shows a witness what is in a block. On a worker.
+fn see((mut witness, block, length): (Box<Witness>, Block, usize)) -> (Box<Witness>, Block, usize) {
+    witness.see(block.get(..length).unwrap_or_default());
+    (witness, block, length)
+}
+
 /// Opens until the input is used up or the output is full. On a worker.
-fn step(mut opener: Box<Opener>, input: Block, range: std::ops::Range<usize>, mut output: Filling) -> Step {
+fn step(closed: Closed) -> Step {
+    let Closed { mut opener, input, range, mut output } = closed;
     let mut consumed = 0;
     let octets = input.get(range).unwrap_or_default();
     let mut result = Ok(None);

@@ -11,6 +11,7 @@
 //! - **nothing that blocks on a shard**: page faults of mapped files and other long work go to [`Workers`].
 
 mod direct;
+mod errand;
 mod error;
 mod faults;
 mod file;
@@ -28,6 +29,7 @@ mod synthetic;
 mod worker;
 
 pub use direct::DirectSource;
+pub use errand::Errand;
 pub use error::Error;
 pub use faults::{Faults, Operation};
 pub use file::{File, FileIdentity, Space, free_space, remove, rename, same_filesystem, sync_directory};

@@ -10,7 +10,7 @@ use odile_transfer::{
     Compress, Departure, DepartureCheckpoint, DepartureError, FillError, Form, Framing, PackedChunk,
     PlainChunk, RestartUnit, ResumeError, StagingError,
 };
-use odile_uring::{Block, Source, SourceError, SourceIdentity, Workers};
+use odile_uring::{Block, Errand, Source, SourceError, SourceIdentity, Workers};
 use odile_wire::BLOCK_BYTES;
 use odile_wire::command::EndFile;
 use odile_wire::data::{End, Records};
@@ -138,6 +138,21 @@ impl From<FillError<SourceError>> for PumpError {
     }
 }
 
+/// A block that goes to a worker.
+pub(super) struct Empty {
+    pub(super) pump: Box<Pump>,
+    pub(super) block: Block,
+    pub(super) room: usize,
+    pub(super) credit: u16,
+}
+
+/// What comes back.
+pub(super) struct Full {
+    pub(super) pump: Box<Pump>,
+    pub(super) block: Block,
+    pub(super) filled: Result<Filled, PumpError>,
+}
+
 /// Blocks filled.
 pub(super) struct Filled {
     pub(super) length: usize,
@@ -256,14 +271,15 @@ impl Prepared {
 
 impl Pump {
     /// Fills a block with at most `credit` Data Exchange Buffers, in its first `room` octets. On a worker.
-    pub(super) fn fill(
-        mut self: Box<Self>,
-        mut block: Block,
-        room: usize,
-        credit: u16,
-    ) -> (Box<Self>, Block, Result<Filled, PumpError>) {
-        let filled = self.fill_block(block.get_mut(..room).unwrap_or_default(), credit);
-        (self, block, filled)
+    fn fill(empty: Empty) -> Full {
+        let Empty { mut pump, mut block, room, credit } = empty;
+        let filled = pump.fill_block(block.get_mut(..room).unwrap_or_default(), credit);
+        Full { pump, block, filled }
+    }
+
+    /// What fills blocks on workers.
+    pub(super) fn filling(&self) -> Errand<Empty, Full> {
+        Errand::new(&self.workers, Self::fill)
     }
 
     fn fill_block(&mut self, block: &mut [u8], credit: u16) -> Result<Filled, PumpError> {
