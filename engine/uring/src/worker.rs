@@ -58,9 +58,13 @@ impl Workers {
         work: impl Fn(T) -> R + Send + Sync + 'static,
     ) -> Result<Vec<R>, io::Error> {
         let count = items.len();
+        if count.min(self.threads) <= 1 {
+            return Ok(items.into_iter().map(work).collect());
+        }
         let items = items.into_iter().map(|item| Mutex::new(Some(item))).collect();
         let batch = Arc::new(Batch { items, next: AtomicUsize::new(0), work });
-        let (done, results) = channel::unbounded();
+        // Unbounded, it would take room for dozens at once.
+        let (done, results) = channel::bounded(count);
         for _ in 1..count.min(self.threads) {
             let (batch, done) = (Arc::clone(&batch), done.clone());
             let job = Job::Once(Box::new(move || {
