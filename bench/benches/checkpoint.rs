@@ -1,10 +1,11 @@
-//! What checkpoints cost: the same file with them and without, in turns, in one run.
+//! What checkpoints cost, and what it gives to write past the page cache: the same file with and without, in turns, in one
+//! run.
 //!
 //! ```text
 //! cargo bench -p odile-bench --bench checkpoint -- [--mib 3000] [--rounds 7]
 //! ```
 //!
-//! "Without" has the same syncs of the data (`sync_bytes`), and no checkpoints of either side. Received files go to disk: what
+//! The ratios are to the first line of each mode. "None" has the same syncs of the data (`sync_bytes`), and no checkpoints of either side. Received files go to disk: what
 //! is dropped needs no checkpoint.
 
 #![allow(clippy::cast_precision_loss, reason = "figures of three digits are printed")]
@@ -18,18 +19,17 @@ use odile_bench::machine::{Machine, touch_memory};
 use odile_bench::measure::{Measured, cpu_seconds, median};
 use odile_bench::pair::{Key, Pair, Terms};
 use odile_station::partner::Transport;
-use odile_station::{Options, Target};
+use odile_station::{Direct, Options, Target};
 
 struct Plan {
     mib: u64,
     rounds: usize,
 }
 
-/// How often checkpoints are made.
-struct Interval {
+/// How files are written.
+struct Way {
     name: &'static str,
-    bytes: u64,
-    time: Duration,
+    options: Options,
 }
 
 struct Mode {
@@ -51,7 +51,7 @@ fn main() {
     let keys = (Key::new(), Key::new());
     println!(
         "{:<44} {:<16} {:>8} {:>8} {:>15} {:>10}",
-        "mode", "checkpoints", "GB/s", "ratio", "(in all rounds)", "CPU s/GB"
+        "mode", "written", "GB/s", "ratio", "(in all rounds)", "CPU s/GB"
     );
     for mode in &MODES {
         measure(mode, &plan, folder.path(), &source, (&keys.0, &keys.1));
@@ -62,20 +62,20 @@ fn measure(mode: &Mode, plan: &Plan, folder: &Path, source: &Path, keys: (&Key, 
     let cores = odile_station::available_cpus();
     let terms = Terms { transport: mode.transport, send: mode.send, identities: Some(keys) };
     let default = Options::default();
-    let intervals = [
-        Interval { name: "none", bytes: u64::MAX / 8, time: Duration::MAX },
-        Interval { name: "default", bytes: default.checkpoint_bytes, time: default.checkpoint_time },
-        Interval { name: "every 64 MiB", bytes: 64 << 20, time: default.checkpoint_time },
+    let way = |name, options| Way { name, options };
+    let none = Options { checkpoint_bytes: u64::MAX / 8, checkpoint_time: Duration::MAX, ..default.clone() };
+    let ways = [
+        way("none", none),
+        way("default", default.clone()),
+        way("every 64 MiB", Options { checkpoint_bytes: 64 << 20, ..default.clone() }),
+        way("default, direct", Options { direct: Direct::Targets, ..default }),
     ];
-    let pairs = intervals.each_ref().map(|interval| {
-        let options =
-            Options { checkpoint_bytes: interval.bytes, checkpoint_time: interval.time, ..default.clone() };
-        Pair::start_from(folder, Target::Inbox, &cores, &terms, &options)
-    });
+    let pairs =
+        ways.each_ref().map(|way| Pair::start_from(folder, Target::Inbox, &cores, &terms, &way.options));
     let octets = plan.mib << 20;
     let gb = octets as f64 / 1e9;
-    let mut speeds = [const { Vec::new() }; 3];
-    let mut cpu = [const { Vec::new() }; 3];
+    let mut speeds = [const { Vec::new() }; 4];
+    let mut cpu = [const { Vec::new() }; 4];
     for round in 0..plan.rounds {
         // Whoever comes first pays for the page cache: that is another one in each round.
         for turn in 0..pairs.len() {
@@ -90,14 +90,14 @@ fn measure(mode: &Mode, plan: &Plan, folder: &Path, source: &Path, keys: (&Key, 
         }
     }
     let base = speeds[0].clone();
-    for (at, interval) in intervals.iter().enumerate() {
+    for (at, way) in ways.iter().enumerate() {
         // Within a round, disk and machine are as alike as they get.
         let mut ratios: Vec<f64> = speeds[at].iter().zip(&base).map(|(speed, base)| speed / base).collect();
         let Measured { middle: ratio, least, most } = median(&mut ratios);
         println!(
             "{:<44} {:<16} {:>8.3} {ratio:>8.3} {:>15} {:>10.2}",
             mode.name,
-            interval.name,
+            way.name,
             median(&mut speeds[at]).middle,
             format!("{least:.3} - {most:.3}"),
             median(&mut cpu[at]).middle

@@ -86,7 +86,19 @@ impl TestStation {
 
     /// The same with more text in `station.toml`.
     pub fn with(code: &str, terms: &str) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self::within(tempfile::tempdir().expect("a temporary folder"), code, terms)
+    }
+
+    /// A home on the disk where this was built, whatever holds temporary files: for what a RAM disk does otherwise.
+    pub fn on_disk(code: &str) -> Self {
+        // TARGET/PROFILE/deps/THIS-TEST
+        let this = std::env::current_exe().expect("a test is a program");
+        let scratch = this.ancestors().nth(3).expect("it lies in deps").join("tmp");
+        fs::create_dir_all(&scratch).expect("a scratch folder");
+        Self::within(tempfile::tempdir_in(scratch).expect("a temporary folder"), code, "")
+    }
+
+    fn within(folder: TempDir, code: &str, terms: &str) -> Self {
         let root = folder.path().join("home");
         let config = format!("code = \"{code}\"\noutbox_quiet_seconds = 0\n{terms}");
         let home = Home::create(&root, &config).expect("a new home");

@@ -12,17 +12,18 @@
 //! After a failure the task still gives blocks back, so that the link can read to the end of the file and answer EFNA.
 
 use std::cell::{Cell, RefCell};
+use std::ops::Range;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use odile_envelope::{OpenCheckpoint, OpenError, OpenFinish, Opened, Opener, Suite};
 use odile_transfer::{ArrivalCheckpoint, ArrivalState, Place, Transmitted, Witness};
-use odile_uring::{Block, JoinHandle, Workers};
+use odile_uring::{Block, Errand, JoinHandle, Workers};
 use tokio::sync::mpsc;
 
 use crate::error::StationError;
 use crate::pace::Pace;
-use crate::spool::PartFile;
+use crate::spool::{Brim, Filling, PartFile};
 
 /// Takes a file in.
 pub(crate) enum Intake {
@@ -36,6 +37,8 @@ pub(crate) enum Intake {
 pub(crate) struct Watched {
     items: mpsc::Sender<Item>,
     free: mpsc::Receiver<Block>,
+    /// Of the file, where it is only watched: its blocks go all the way.
+    brim: Brim,
     state: Rc<State>,
     task: JoinHandle<(PartFile, Result<Verdict, Refused>)>,
 }
@@ -126,12 +129,16 @@ impl Intake {
             let _ = to_link.try_send(block);
         }
         let state = Rc::new(State::default());
+        let brim = match &work {
+            Work::Watch(_) => part.brim(),
+            Work::Open(..) => Brim::new(0, None),
+        };
         let task = Task { from_link, to_link, part, workers, state: Rc::clone(&state) };
         let task = match work {
             Work::Watch(witness) => odile_uring::spawn(task.watch(witness)),
             Work::Open(opener, pace) => odile_uring::spawn(task.open(opener, pace)),
         };
-        Self::Watched(Box::new(Watched { items: to_task, free, state, task }))
+        Self::Watched(Box::new(Watched { items: to_task, free, brim, state, task }))
     }
 
     /// True once something went wrong: [`Intake::conclude`] or [`PartFile::finish`] says what.
@@ -167,11 +174,12 @@ impl Intake {
     }
 
     /// Waits for a block to fill.
-    pub(crate) async fn free_block(&mut self) -> Option<Block> {
-        match self {
-            Self::Plain(part) => part.free_block().await,
-            Self::Watched(watched) => watched.free.recv().await,
-        }
+    pub(crate) async fn free_block(&mut self) -> Option<Filling> {
+        let (block, brim) = match self {
+            Self::Plain(part) => (part.free_block().await?, part.brim()),
+            Self::Watched(watched) => (watched.free.recv().await?, watched.brim),
+        };
+        Some(brim.fill(block))
     }
 
     /// Hands over the first `length` bytes of a block.
@@ -180,6 +188,7 @@ impl Intake {
             Self::Plain(part) => part.write(block, length).await,
             // It can only fail if the task panicked, which `conclude` tells.
             Self::Watched(watched) => {
+                watched.brim.pass(length);
                 let _ = watched.items.send(Item::Data(block, length)).await;
             }
         }
@@ -256,6 +265,7 @@ impl Task {
     async fn watch(mut self, mut witness: Box<Witness>) -> (PartFile, Result<Verdict, Refused>) {
         // The link fills the writer's blocks: one while another is looked at.
         let mut lent = 0_usize;
+        let mut seeing = Errand::new(&self.workers, see);
         loop {
             while let Some(block) = self.part.try_free_block() {
                 let _ = self.to_link.try_send(block);
@@ -281,15 +291,11 @@ impl Task {
                 let _ = self.to_link.try_send(block);
                 lent += 1;
             }
-            let seen = self.workers.run(move || {
-                witness.see(block.get(..length).unwrap_or_default());
-                (witness, block)
-            });
             let began = Instant::now();
-            let seen = seen.await;
+            let seen = seeing.run((witness, block, length)).await;
             self.state.opening.set(self.state.opening.get() + began.elapsed());
             match seen {
-                Ok((back, block)) => {
+                Ok((back, block, length)) => {
                     witness = back;
                     self.part.write(block, length).await;
                     self.tell(false);
@@ -307,6 +313,7 @@ impl Task {
     async fn open(mut self, opener: Box<Opener>, pace: Pace) -> (PartFile, Result<Verdict, Refused>) {
         let mut opening = Opening {
             opener: Some(opener),
+            errand: Errand::new(&self.workers, step),
             room: None,
             is_refused: false,
             pace,
@@ -328,7 +335,7 @@ impl Task {
                 Item::Pause { .. } => break,
             };
             if outcome.is_ok() {
-                (outcome, block) = opening.push(block, length, &mut self.part, &self.workers).await;
+                (outcome, block) = opening.push(block, length, &mut self.part).await;
                 self.state.opening.set(opening.busy);
                 self.tell(outcome.is_err() || opening.is_refused);
             }
@@ -354,7 +361,8 @@ impl Task {
 struct Opening {
     /// Away only while it is on a worker.
     opener: Option<Box<Opener>>,
-    room: Option<(Block, usize)>,
+    errand: Errand<Closed, Step>,
+    room: Option<Filling>,
     /// It is of no use: what comes is hashed for a negative receipt.
     is_refused: bool,
     pace: Pace,
@@ -364,13 +372,20 @@ struct Opening {
     busy: Duration,
 }
 
-/// What travels to a worker and back.
+/// What travels to a worker.
+struct Closed {
+    opener: Box<Opener>,
+    input: Block,
+    range: Range<usize>,
+    output: Filling,
+}
+
+/// What comes back.
 struct Step {
     opener: Box<Opener>,
     input: Option<Block>,
     consumed: usize,
-    output: Block,
-    filled: usize,
+    output: Filling,
     result: Result<Option<Opened>, OpenError>,
     checkpoint: Option<OpenCheckpoint>,
 }
@@ -382,13 +397,12 @@ impl Opening {
         block: Block,
         length: usize,
         part: &mut PartFile,
-        workers: &Workers,
     ) -> (Result<(), Refused>, Block) {
         let (mut input, mut at) = (block, 0);
         while at < length {
-            let Some((opener, output, filled)) = self.take(part).await else { return (Ok(()), input) };
+            let Some((opener, output)) = self.take(part).await else { return (Ok(()), input) };
             let began = Instant::now();
-            let run = workers.run(move || step(opener, input, at..length, output, filled)).await;
+            let run = self.errand.run(Closed { opener, input, range: at..length, output }).await;
             self.busy += began.elapsed();
             let step = match run {
                 Ok(step) => step,
@@ -406,7 +420,7 @@ impl Opening {
             at += step.consumed;
             self.is_refused |= step.result.is_err();
             let position = step.opener.input_position();
-            self.put_back(step.opener, step.output, step.filled, part).await;
+            self.put_back(step.opener, step.output, part).await;
             if step.checkpoint.is_some() {
                 self.newest = step.checkpoint;
             }
@@ -422,8 +436,8 @@ impl Opening {
         let newest = self.newest.take().or_else(|| self.opener.as_ref()?.checkpoint());
         let Some(newest) = newest else { return };
         // The writer must have got what the checkpoint tells of.
-        if let Some((block, filled)) = self.room.take_if(|(_, filled)| *filled > 0) {
-            part.write(block, filled).await;
+        if let Some(room) = self.room.take_if(|room| room.filled > 0) {
+            part.write(room.block, room.filled).await;
         }
         self.pace.made(newest.input_position());
         let place = Place { received: newest.input_position(), records: 0, stored: newest.output_position() };
@@ -433,18 +447,17 @@ impl Opening {
     /// Gets the verdict.
     async fn finish(&mut self, part: &mut PartFile, workers: &Workers) -> Result<Verdict, Refused> {
         loop {
-            let Some((opener, output, filled)) = self.take(part).await else {
+            let Some((opener, output)) = self.take(part).await else {
                 return Err(Refused::Worker(std::io::Error::other("the writer has ended")));
             };
-            let step =
-                workers.run(move || conclude(opener, output, filled)).await.map_err(Refused::Worker)?;
+            let step = workers.run(move || conclude(opener, output)).await.map_err(Refused::Worker)?;
             let transmitted = transmitted(&step.opener);
             match step.result {
                 Err(error) => return Err(unusable(error, transmitted)),
-                Ok(None) => self.put_back(step.opener, step.output, step.filled, part).await,
+                Ok(None) => self.put_back(step.opener, step.output, part).await,
                 Ok(Some(opened)) => {
-                    if step.filled > 0 {
-                        part.write(step.output, step.filled).await;
+                    if step.output.filled > 0 {
+                        part.write(step.output.block, step.output.filled).await;
                     }
                     return Ok(Verdict { transmitted, opened: Some(opened) });
                 }
@@ -452,43 +465,46 @@ impl Opening {
         }
     }
 
-    async fn take(&mut self, part: &mut PartFile) -> Option<(Box<Opener>, Block, usize)> {
-        let (block, filled) = match self.room.take() {
-            Some(room) => room,
-            None => (part.free_block().await?, 0),
+    async fn take(&mut self, part: &mut PartFile) -> Option<(Box<Opener>, Filling)> {
+        let room = if let Some(room) = self.room.take() {
+            room
+        } else {
+            let block = part.free_block().await?;
+            part.brim().fill(block)
         };
-        Some((self.opener.take()?, block, filled))
+        Some((self.opener.take()?, room))
     }
 
     /// A block that is full goes to the writer.
-    async fn put_back(&mut self, opener: Box<Opener>, block: Block, filled: usize, part: &mut PartFile) {
+    async fn put_back(&mut self, opener: Box<Opener>, room: Filling, part: &mut PartFile) {
         self.opener = Some(opener);
-        if filled == block.len() {
-            part.write(block, filled).await;
+        if room.is_full() {
+            part.write(room.block, room.filled).await;
         } else {
-            self.room = Some((block, filled));
+            self.room = Some(room);
         }
     }
 }
 
+/// Shows a witness what is in a block. On a worker.
+fn see((mut witness, block, length): (Box<Witness>, Block, usize)) -> (Box<Witness>, Block, usize) {
+    witness.see(block.get(..length).unwrap_or_default());
+    (witness, block, length)
+}
+
 /// Opens until the input is used up or the output is full. On a worker.
-fn step(
-    mut opener: Box<Opener>,
-    input: Block,
-    range: std::ops::Range<usize>,
-    mut output: Block,
-    mut filled: usize,
-) -> Step {
+fn step(closed: Closed) -> Step {
+    let Closed { mut opener, input, range, mut output } = closed;
     let mut consumed = 0;
     let octets = input.get(range).unwrap_or_default();
     let mut result = Ok(None);
     let mut checkpoint = None;
-    while consumed < octets.len() && filled < output.len() {
+    while consumed < octets.len() && !output.is_full() {
         let rest = octets.get(consumed..).unwrap_or_default();
-        match opener.push(rest, output.get_mut(filled..).unwrap_or_default()) {
+        match opener.push(rest, output.rest()) {
             Ok(progress) => {
                 consumed += progress.consumed;
-                filled += progress.written;
+                output.filled += progress.written;
                 if progress.is_checkpoint {
                     checkpoint = opener.checkpoint();
                 }
@@ -500,15 +516,15 @@ fn step(
             }
         }
     }
-    Step { opener, input: Some(input), consumed, output, filled, result, checkpoint }
+    Step { opener, input: Some(input), consumed, output, result, checkpoint }
 }
 
 /// Writes what is left, as far as there is room; with the verdict, if that was all. On a worker.
-fn conclude(mut opener: Box<Opener>, mut output: Block, mut filled: usize) -> Step {
+fn conclude(mut opener: Box<Opener>, mut output: Filling) -> Step {
     let mut result = Ok(None);
-    while filled < output.len() {
-        match opener.finish(output.get_mut(filled..).unwrap_or_default()) {
-            Ok(OpenFinish::More { written }) => filled += written,
+    while !output.is_full() {
+        match opener.finish(output.rest()) {
+            Ok(OpenFinish::More { written }) => output.filled += written,
             Ok(OpenFinish::Opened(opened)) => {
                 result = Ok(Some(opened));
                 break;
@@ -519,7 +535,7 @@ fn conclude(mut opener: Box<Opener>, mut output: Block, mut filled: usize) -> St
             }
         }
     }
-    Step { opener, input: None, consumed: 0, output, filled, result, checkpoint: None }
+    Step { opener, input: None, consumed: 0, output, result, checkpoint: None }
 }
 
 fn transmitted(opener: &Opener) -> Option<Transmitted> {

@@ -47,7 +47,7 @@ pub use event::{Event, EventSink, SessionEnd};
 pub use explain::resumption;
 pub use home::{Configuration, Home, HomeLock};
 pub use measure::{Measured, Spread, Stage};
-pub use options::{Options, Target};
+pub use options::{Direct, Options, Target};
 pub use progress::{Progress, ProgressBoard};
 pub use services::described;
 pub use station::{Calls, Handle, Listen, Station};

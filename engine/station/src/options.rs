@@ -25,8 +25,10 @@ pub struct Options {
     pub ring_entries: u32,
     /// A thread of the kernel for each shard takes what is submitted, and sleeps after so long without work.
     pub polling: Option<Duration>,
-    /// Bytes of a source that are mapped at a time.
+    /// Bytes of a source that are mapped at a time, or read at a time in two halves.
     pub window_bytes: usize,
+    /// What goes past the page cache.
+    pub direct: Direct,
     /// Received data is synced to disk behind the write position each time so many bytes have come.
     pub sync_bytes: u64,
     /// A transfer makes a checkpoint each time so many octets have passed …
@@ -45,6 +47,33 @@ pub struct Options {
     pub measure: bool,
     /// Simulated disk faults, for tests.
     pub faults: Option<Arc<dyn Faults>>,
+}
+
+/// Which content is read and written past the page cache, where the filesystem can do that. For those who move more than
+/// fits in memory: nothing else is pushed out of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Direct {
+    /// None.
+    #[default]
+    Off,
+    /// What is received.
+    Targets,
+    /// What is sent.
+    Sources,
+    /// What is received and what is sent.
+    Both,
+}
+
+impl Direct {
+    /// Whether what is received goes past it.
+    pub const fn has_targets(self) -> bool {
+        matches!(self, Self::Targets | Self::Both)
+    }
+
+    /// Whether what is sent does.
+    pub const fn has_sources(self) -> bool {
+        matches!(self, Self::Sources | Self::Both)
+    }
 }
 
 /// Where received content goes.
@@ -91,6 +120,7 @@ impl Default for Options {
             ring_entries: 256,
             polling: None,
             window_bytes: 8 << 20,
+            direct: Direct::Off,
             sync_bytes: 64 << 20,
             checkpoint_bytes: 256 << 20,
             checkpoint_time: Duration::from_secs(5),

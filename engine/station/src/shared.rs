@@ -37,6 +37,8 @@ pub(crate) struct Shared {
     /// Inbound transfers that were of no use, but too long to be read to their end: what their partner is told when it
     /// offers them again.
     refused: Mutex<HashMap<i64, &'static str>>,
+    /// What was told for every file alike, and is told once.
+    told: Mutex<HashSet<&'static str>>,
     sessions: AtomicU64,
 }
 
@@ -76,12 +78,21 @@ impl Shared {
             calling: Mutex::default(),
             cancelled: Mutex::default(),
             refused: Mutex::default(),
+            told: Mutex::default(),
             sessions: AtomicU64::new(1),
         }
     }
 
     pub(crate) fn tell(&self, event: Event) {
         (self.sink)(&event);
+    }
+
+    /// A wish that this machine cannot fulfil: it goes on without. Told once as long as the station runs.
+    pub(crate) fn tell_not_direct(&self, what: &'static str, error: &odile_uring::Error) {
+        if lock(&self.told).insert(what) {
+            let text = format!("{what} go through the page cache, although --direct was given: {error}");
+            self.tell(Event::Trouble { text });
+        }
     }
 
     pub(crate) fn next_session(&self) -> u64 {

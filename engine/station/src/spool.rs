@@ -6,6 +6,10 @@
 //!      ◀──── free block ────
 //! ```
 //!
+//! Where content is written past the page cache, whole granules of it are, out of blocks that begin at a multiple of one. A
+//! block is therefore filled only as far as to leave the next one there ([`Brim`]): behind a checkpoint, or where a file
+//! goes on at any octet, one block goes through the page cache.
+//!
 //! After an error the task still gives blocks back, without writing, so that the link can read to the end of the
 //! file and answer EFNA.
 
@@ -26,9 +30,31 @@ use crate::slots::Slots;
 pub(crate) struct PartFile {
     items: mpsc::Sender<Item>,
     free: mpsc::Receiver<Block>,
+    brim: Brim,
     state: Rc<State>,
     task: JoinHandle<Result<u64, StationError>>,
 }
+
+/// How far the next block is to be filled.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Brim {
+    /// Where it begins.
+    position: u64,
+    /// Where it should end: at a multiple of that.
+    granule: u64,
+}
+
+/// A block being filled.
+pub(crate) struct Filling {
+    pub(crate) block: Block,
+    /// So far.
+    pub(crate) filled: usize,
+    /// Then it is full.
+    pub(crate) room: usize,
+}
+
+/// Told why content is not written past the page cache.
+pub(crate) type NotDirect = Box<dyn Fn(&Error)>;
 
 /// What the writer needs to know.
 pub(crate) struct PartPlan {
@@ -39,6 +65,8 @@ pub(crate) struct PartPlan {
     pub(crate) announced_octets: u64,
     /// Data is synced behind the write position each time so much has been written.
     pub(crate) sync_bytes: u64,
+    /// Written past the page cache, if the filesystem can do that.
+    pub(crate) direct: Option<NotDirect>,
     /// Where checkpoints go; none: there are none.
     pub(crate) slots: Option<Slots>,
 }
@@ -81,7 +109,7 @@ struct State {
 impl PartFile {
     /// Creates the file, or opens what is there of it, and starts its writer, which circulates `blocks`.
     pub(crate) async fn open(plan: PartPlan, blocks: Vec<Block>) -> Result<Self, StationError> {
-        let file = match &plan.goal {
+        let mut file = match &plan.goal {
             Goal::File(path) if plan.start == 0 => Some(File::create(path).await?),
             Goal::File(path) => {
                 let file = File::open(path).await?;
@@ -95,6 +123,13 @@ impl PartFile {
             Goal::Check(_) | Goal::Nowhere => None,
         };
         let identity = file.as_ref().map(File::identity).transpose()?;
+        if let (Some(file), Some(tell)) = (&mut file, &plan.direct)
+            && let Err(error) = file.write_directly().await
+        {
+            tell(&error);
+        }
+        let granule = file.as_ref().and_then(File::granule);
+        let brim = Brim::new(plan.start, granule);
         // Checkpoints are few, and there is never more than one for a block.
         let (to_writer, from_link) = mpsc::channel(2 * blocks.len() + 1);
         let (to_link, free) = mpsc::channel(blocks.len());
@@ -117,7 +152,12 @@ impl PartFile {
             state: Rc::clone(&state),
         };
         let task = odile_uring::spawn(writer.run(from_link, to_link));
-        Ok(Self { items: to_writer, free, state, task })
+        Ok(Self { items: to_writer, free, brim, state, task })
+    }
+
+    /// How far the next block is to be filled.
+    pub(crate) fn brim(&self) -> Brim {
+        self.brim
     }
 
     /// True once something could not be written: [`PartFile::finish`] says what.
@@ -152,6 +192,7 @@ impl PartFile {
 
     /// Hands over the first `length` bytes of a block; they go behind what was handed over before.
     pub(crate) async fn write(&mut self, block: Block, length: usize) {
+        self.brim.pass(length);
         // It can only fail if the task panicked, which `finish` tells.
         let _ = self.items.send(Item::Data(block, length)).await;
     }
@@ -177,6 +218,42 @@ impl PartFile {
         let _ = self.items.send(Item::Pause).await;
         let outcome = self.finish().await.map(|_| ());
         (state.safe.get(), outcome)
+    }
+}
+
+impl Brim {
+    /// From this position on; without a granule, blocks are filled as far as they go.
+    pub(crate) fn new(position: u64, granule: Option<usize>) -> Self {
+        Self { position, granule: granule.map_or(1, |granule| granule as u64).max(1) }
+    }
+
+    /// A block to be filled.
+    pub(crate) fn fill(&self, block: Block) -> Filling {
+        let room = self.room(block.len());
+        Filling { block, filled: 0, room }
+    }
+
+    fn room(&self, block_bytes: usize) -> usize {
+        let end = self.position + block_bytes as u64;
+        let room = (end - end % self.granule).saturating_sub(self.position);
+        // A granule that is larger than a block is of no use.
+        usize::try_from(room).ok().filter(|&room| room > 0).unwrap_or(block_bytes)
+    }
+
+    /// So much was handed over.
+    pub(crate) fn pass(&mut self, length: usize) {
+        self.position += length as u64;
+    }
+}
+
+impl Filling {
+    /// What is still free.
+    pub(crate) fn rest(&mut self) -> &mut [u8] {
+        self.block.get_mut(self.filled..self.room).unwrap_or_default()
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.filled == self.room
     }
 }
 
@@ -261,7 +338,11 @@ impl Writer {
                 if let Err(error) = self.reserve(&file, length as u64).await {
                     return (Err(error.into()), block);
                 }
+                let was_direct = file.granule().is_some();
                 let (written, block) = file.write_all_at(block, length, self.position).await;
+                if let (true, None, Some(tell)) = (was_direct, file.granule(), &self.plan.direct) {
+                    tell(&file.not_direct());
+                }
                 (written.map_err(StationError::from), block)
             }
         };
@@ -389,3 +470,31 @@ const SKIPPED_MAX: u32 = 2;
 /// Below this a reservation costs more than it gains.
 const RESERVE_FROM_BYTES: u64 = 1 << 20;
 const RESERVE_STEP_BYTES: u64 = 256 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_was_handed_over_the_block_after_the_next_begins_aligned() {
+        const BLOCK_BYTES: usize = 128 << 10;
+        for granule in [512, 4096, 16_384] {
+            for position in [0, 1, 4095, 4096, 4097, 131_071, 131_072, 1_000_001] {
+                let mut brim = Brim::new(position, Some(granule));
+                for short in [0, 1, granule - 1, granule, 5000] {
+                    let room = brim.room(BLOCK_BYTES);
+                    assert!(room > BLOCK_BYTES - granule && room <= BLOCK_BYTES, "{room}");
+                    brim.pass(room);
+                    assert!(brim.position.is_multiple_of(granule as u64), "{brim:?}");
+                    assert_eq!(brim.room(BLOCK_BYTES), BLOCK_BYTES);
+                    // As at a checkpoint.
+                    brim.pass(short);
+                }
+            }
+        }
+        let mut brim = Brim::new(1, None);
+        brim.pass(5);
+        assert_eq!(brim.room(BLOCK_BYTES), BLOCK_BYTES);
+        assert_eq!(Brim::new(1, Some(1 << 20)).room(BLOCK_BYTES), BLOCK_BYTES);
+    }
+}

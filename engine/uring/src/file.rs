@@ -1,5 +1,6 @@
 //! Files to be written, and the folders they stand in.
 
+use std::cell::Cell;
 use std::ffi::{CString, c_int};
 use std::fmt::Display;
 use std::io;
@@ -12,6 +13,7 @@ use std::rc::Rc;
 
 use io_uring::{opcode, types};
 
+use crate::direct::Alignment;
 use crate::error::{About, Error};
 use crate::faults::{self, Operation};
 use crate::op;
@@ -23,6 +25,15 @@ use crate::shard;
 pub struct File {
     fd: Rc<OwnedFd>,
     path: Rc<Path>,
+    direct: Option<Rc<Direct>>,
+}
+
+/// The same file, open for writing past the page cache.
+struct Direct {
+    fd: OwnedFd,
+    alignment: Alignment,
+    /// The filesystem took it at first, and then would not.
+    is_refused: Cell<bool>,
 }
 
 /// What tells a file from another on this machine.
@@ -50,7 +61,7 @@ impl File {
         let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC | libc::O_NOFOLLOW;
         let fd = open_at(path, flags).await?.about("create", path.display())?;
         faults::done(Operation::Open, path);
-        Ok(Self { fd: Rc::new(fd), path: path.into() })
+        Ok(Self { fd: Rc::new(fd), path: path.into(), direct: None })
     }
 
     /// Opens a file that is there for writing, and leaves its content as it is.
@@ -62,7 +73,45 @@ impl File {
         faults::check(Operation::Open, path).about("open", path.display())?;
         let fd = open_existing(path, libc::O_WRONLY).await?;
         faults::done(Operation::Open, path);
-        Ok(Self { fd: Rc::new(fd), path: path.into() })
+        Ok(Self { fd: Rc::new(fd), path: path.into(), direct: None })
+    }
+
+    /// From now on, what is aligned is written past the page cache: whole granules ([`File::granule`]) out of blocks,
+    /// from a position on that is a multiple of one. Everything else goes through it as before, in any order: no octet
+    /// is ever written back from the page cache over one that was written directly.
+    ///
+    /// Durable is what was written so only after [`File::sync_data`]: the drive has a cache of its own, and the metadata
+    /// is not there yet.
+    ///
+    /// # Errors
+    ///
+    /// If the filesystem takes no such writes; the file goes on as it was.
+    pub async fn write_directly(&mut self) -> Result<(), Error> {
+        const OPERATION: &str = "write directly to";
+        faults::check(Operation::Open, &self.path).about(OPERATION, self.path.display())?;
+        let flags = libc::O_WRONLY | libc::O_NOFOLLOW | libc::O_DIRECT;
+        let fd = open_at(&self.path, flags).await?.about(OPERATION, self.path.display())?;
+        faults::done(Operation::Open, &self.path);
+        let (ours, its) = (self.identity()?, identity_of(&fd).map_err(|error| self.error("look up", error))?);
+        if ours != its {
+            let other = io::Error::other("its name leads to another file by now");
+            return Err(self.error(OPERATION, other));
+        }
+        let alignment = Alignment::of(fd.as_raw_fd()).map_err(|error| self.error(OPERATION, error))?;
+        self.direct = Some(Rc::new(Direct { fd, alignment, is_refused: Cell::new(false) }));
+        Ok(())
+    }
+
+    /// Octets in whose multiples it is written directly; none: it is not, or not any more.
+    pub fn granule(&self) -> Option<usize> {
+        let direct = self.direct.as_ref().filter(|direct| !direct.is_refused.get())?;
+        Some(direct.alignment.granule)
+    }
+
+    /// What is told when [`File::granule`] says that it is not written directly any more: the kernel has refused an
+    /// aligned write.
+    pub fn not_direct(&self) -> Error {
+        self.error("write directly to", io::Error::from_raw_os_error(libc::EINVAL))
     }
 
     /// The path it was opened with.
@@ -79,9 +128,7 @@ impl File {
 
     /// Which file it is, whatever its path says by now.
     pub fn identity(&self) -> Result<FileIdentity, Error> {
-        status(&self.fd)
-            .map(|stat| FileIdentity { inode: stat.st_ino, device: stat.st_dev })
-            .map_err(|error| self.error("look up", error))
+        identity_of(&self.fd).map_err(|error| self.error("look up", error))
     }
 
     /// Writes the first `length` bytes of a block at `position`, all of them.
@@ -111,23 +158,24 @@ impl File {
         position: u64,
     ) -> (Result<(), Error>, M) {
         assert!(length <= memory.len(), "cannot write more than a block holds");
-        let fd = types::Fd(self.fd.as_raw_fd());
         let mut written = 0;
         while written < length {
             if let Err(error) = faults::check(Operation::Write, &self.path) {
                 return (Err(self.error("write", error)), memory);
             }
             let rest = memory.get(written..length).unwrap_or_default();
-            let count = u32::try_from(rest.len()).unwrap_or(u32::MAX);
             let offset = position + written as u64;
+            let (way, rest) = self.way_of(rest, offset);
+            let fd = types::Fd(way.map_or(self.fd.as_raw_fd(), |direct| direct.fd.as_raw_fd()));
+            let count = u32::try_from(rest.len()).unwrap_or(u32::MAX);
             let entry = match memory.fixed_index() {
                 Some(index) => {
                     opcode::WriteFixed::new(fd, rest.as_ptr(), count, index).offset(offset).build()
                 }
                 None => opcode::Write::new(fd, rest.as_ptr(), count).offset(offset).build(),
             };
-            // SAFETY: `Memory` owns what is written at a fixed address; the Rc keeps the file open.
-            let (result, held) = unsafe { op::submit((Rc::clone(&self.fd), memory), entry) }.await;
+            // SAFETY: `Memory` owns what is written at a fixed address; the clone keeps the file open, both ways.
+            let (result, held) = unsafe { op::submit((self.clone(), memory), entry) }.await;
             memory = held.1;
             match result {
                 Ok(0) => {
@@ -135,11 +183,32 @@ impl File {
                     return (Err(self.error("write", stuck)), memory);
                 }
                 Ok(count) => written += usize::try_from(count).unwrap_or_default(),
+                // The filesystem took the flag, or had told another alignment: this is no error of the disk.
+                Err(error) if error.raw_os_error() == Some(libc::EINVAL) && way.is_some() => {
+                    way.inspect(|direct| direct.is_refused.set(true));
+                    continue;
+                }
                 Err(error) => return (Err(self.error("write", error)), memory),
             }
             faults::done(Operation::Write, &self.path);
         }
         (Ok(()), memory)
+    }
+
+    /// Which way the next octets go, and how many of them.
+    ///
+    /// Whole granules that begin at a multiple of one go directly, the rest through the page cache. A granule is pages, so
+    /// that within a file that is written from front to back no page is written both ways; the one exception is a
+    /// direct write that stops short in the middle of a granule. It was complete before the rest is buffered, so that the
+    /// page which the kernel then reads, changes and writes back has it. In any order, the kernel writes back and
+    /// drops what the page cache has of a direct write's range before it, and after it drops what was read meanwhile.
+    fn way_of<'a>(&self, octets: &'a [u8], position: u64) -> (Option<&Direct>, &'a [u8]) {
+        let direct = self.direct.as_deref().filter(|direct| !direct.is_refused.get());
+        let aligned = direct.map_or(0, |direct| direct.alignment.part_of(octets, position));
+        match octets.get(..aligned) {
+            Some(whole) if !whole.is_empty() => (direct, whole),
+            _ => (None, octets),
+        }
     }
 
     /// Reserves room from `position` on, without changing the file's length. Filesystems that cannot do it are
@@ -328,6 +397,10 @@ pub(crate) fn status(fd: &OwnedFd) -> io::Result<libc::stat> {
 
 pub(crate) fn length_of(stat: &libc::stat) -> u64 {
     u64::try_from(stat.st_size).unwrap_or_default()
+}
+
+fn identity_of(fd: &OwnedFd) -> io::Result<FileIdentity> {
+    status(fd).map(|stat| FileIdentity { inode: stat.st_ino, device: stat.st_dev })
 }
 
 fn c_path(path: &Path) -> Result<CString, Error> {

@@ -10,6 +10,8 @@
 //!   wait, call [`Stream::shutdown`].
 //! - **nothing that blocks on a shard**: page faults of mapped files and other long work go to [`Workers`].
 
+mod direct;
+mod errand;
 mod error;
 mod faults;
 mod file;
@@ -26,6 +28,8 @@ mod source;
 mod synthetic;
 mod worker;
 
+pub use direct::DirectSource;
+pub use errand::Errand;
 pub use error::Error;
 pub use faults::{Faults, Operation};
 pub use file::{File, FileIdentity, Space, free_space, remove, rename, same_filesystem, sync_directory};

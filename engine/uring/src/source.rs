@@ -4,6 +4,8 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use crate::direct::DirectSource;
+use crate::error::Error;
 use crate::map::MappedSource;
 use crate::synthetic::{SyntheticFile, SyntheticFileError, SyntheticSource};
 
@@ -13,6 +15,8 @@ use crate::synthetic::{SyntheticFile, SyntheticFileError, SyntheticSource};
 pub enum Source {
     /// A regular file.
     Mapped(MappedSource),
+    /// A regular file, read past the page cache.
+    Direct(DirectSource),
     /// A file that exists by its name only.
     Synthetic(SyntheticSource),
 }
@@ -87,10 +91,26 @@ impl Source {
         }
     }
 
+    /// Opens it as [`Source::open`] does, but a regular file so that it is read past the page cache. Where the system
+    /// cannot do that, it is mapped all the same, and the error says why.
+    pub fn open_direct(path: &Path, window_bytes: usize) -> Result<(Self, Option<Error>), SourceError> {
+        if SyntheticFile::is_named_by(path) {
+            return Ok((Self::open(path, window_bytes)?, None));
+        }
+        match DirectSource::open(path, window_bytes)? {
+            Ok(source) => Ok((Self::Direct(source), None)),
+            Err(refusal) => {
+                let refusal = Error::new("read directly", path.display(), refusal);
+                Ok((Self::open(path, window_bytes)?, Some(refusal)))
+            }
+        }
+    }
+
     /// What the source was when it was opened.
     pub fn identity(&self) -> SourceIdentity {
         match self {
             Self::Mapped(source) => source.identity(),
+            Self::Direct(source) => source.identity(),
             Self::Synthetic(source) => source.identity(),
         }
     }
@@ -99,6 +119,7 @@ impl Source {
     pub fn path(&self) -> &Path {
         match self {
             Self::Mapped(source) => source.path(),
+            Self::Direct(source) => source.path(),
             Self::Synthetic(source) => source.path(),
         }
     }
@@ -111,6 +132,7 @@ impl Source {
     pub fn check(&self, expected: &SourceIdentity) -> Result<(), SourceError> {
         match self {
             Self::Mapped(source) => source.check(expected),
+            Self::Direct(source) => source.check(expected),
             Self::Synthetic(source) => source.check(expected),
         }
     }
@@ -125,6 +147,7 @@ impl Source {
     ) -> Result<R, SourceError> {
         match self {
             Self::Mapped(source) => source.look(position, least, look),
+            Self::Direct(source) => source.look(position, least, look),
             Self::Synthetic(source) => Ok(source.look(position, least, look)),
         }
     }
@@ -137,6 +160,7 @@ impl Source {
     pub fn read_at(&self, position: u64, buffer: &mut [u8]) -> Result<(), SourceError> {
         match self {
             Self::Mapped(source) => source.read_at(position, buffer),
+            Self::Direct(source) => source.read_at(position, buffer),
             Self::Synthetic(source) => source.read_at(position, buffer),
         }
     }

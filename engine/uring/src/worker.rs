@@ -8,6 +8,8 @@ use std::thread;
 use crossbeam::channel::{self, Sender};
 use tokio::sync::oneshot;
 
+use crate::errand::Run;
+
 /// A fixed set of worker threads. Cloning gives another handle. The threads end when the last handle is gone.
 #[derive(Clone)]
 pub struct Workers {
@@ -15,7 +17,10 @@ pub struct Workers {
     threads: usize,
 }
 
-type Job = Box<dyn FnOnce() + Send>;
+enum Job {
+    Once(Box<dyn FnOnce() + Send>),
+    Errand(Arc<dyn Run>),
+}
 
 impl Workers {
     /// Starts `threads` threads (at least one).
@@ -25,7 +30,10 @@ impl Workers {
             let queue = queue.clone();
             thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
                 for job in queue {
-                    job();
+                    match job {
+                        Job::Once(job) => job(),
+                        Job::Errand(errand) => errand.run(),
+                    }
                 }
             })?;
         }
@@ -50,15 +58,19 @@ impl Workers {
         work: impl Fn(T) -> R + Send + Sync + 'static,
     ) -> Result<Vec<R>, io::Error> {
         let count = items.len();
+        if count.min(self.threads) <= 1 {
+            return Ok(items.into_iter().map(work).collect());
+        }
         let items = items.into_iter().map(|item| Mutex::new(Some(item))).collect();
         let batch = Arc::new(Batch { items, next: AtomicUsize::new(0), work });
-        let (done, results) = channel::unbounded();
+        // Unbounded, it would take room for dozens at once.
+        let (done, results) = channel::bounded(count);
         for _ in 1..count.min(self.threads) {
             let (batch, done) = (Arc::clone(&batch), done.clone());
-            let job: Job = Box::new(move || {
+            let job = Job::Once(Box::new(move || {
                 // A panic ends this batch, not the worker: the sender is dropped, which the caller sees.
                 let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| batch.help(&done)));
-            });
+            }));
             // A full queue is no trouble: this thread does it all.
             if self.jobs.try_send(job).is_err() {
                 break;
@@ -76,7 +88,8 @@ impl Workers {
         Ok(found.into_iter().flatten().collect())
     }
 
-    /// Runs `work` on a worker and wakes this task when it is done. If the future is dropped, the work still
+    /// Runs `work` on a worker and wakes this task when it is done. What is done for each block is an
+    /// [`Errand`](crate::Errand) instead: this allocates. If the future is dropped, the work still
     /// runs to its end, and what it gives is dropped there.
     ///
     /// # Errors
@@ -87,15 +100,23 @@ impl Workers {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, io::Error> {
         let (done, result) = oneshot::channel();
-        let job: Job = Box::new(move || {
+        let job = Job::Once(Box::new(move || {
             // A panic ends this job, not the worker: the sender is dropped, which the waiting task sees.
             let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
             if let Ok(value) = outcome {
                 let _ = done.send(value);
             }
-        });
-        self.jobs.try_send(job).map_err(|_| io::Error::other("the workers are overloaded"))?;
+        }));
+        self.begin(job)?;
         result.await.map_err(|_| io::Error::other(FAILED))
+    }
+
+    pub(crate) fn send(&self, errand: Arc<dyn Run>) -> Result<(), io::Error> {
+        self.begin(Job::Errand(errand))
+    }
+
+    fn begin(&self, job: Job) -> Result<(), io::Error> {
+        self.jobs.try_send(job).map_err(|_| io::Error::other("the workers are overloaded"))
     }
 }
 
@@ -124,7 +145,7 @@ impl<T, W> Batch<T, W> {
     }
 }
 
-const FAILED: &str = "a worker failed; its message is in the log";
+pub(crate) const FAILED: &str = "a worker failed; its message is in the log";
 
 /// Jobs that may wait. A transfer has at most one, so this is beyond what a pool of buffers allows.
 const JOBS_MAX: usize = 4096;

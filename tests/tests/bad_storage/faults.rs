@@ -6,15 +6,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use odile_station::partner::ServiceWish;
-use odile_station::{Event, Faults, Operation, Options, SendRequest};
+use odile_station::{Direct, Event, Faults, Operation, Options, SendRequest};
 use odile_tests::faults::{EIO, ENOSPC, FailAlways, FailOnce};
 use odile_tests::station::{PATIENCE, TestStation, equipped_pair, options, pair_with};
 use odile_wire::EndSessionReason;
 
 fn pair_with_disk(faults: Arc<dyn Faults>) -> (TestStation, TestStation) {
+    pair_with_direct_disk(faults, Direct::Off)
+}
+
+fn pair_with_direct_disk(faults: Arc<dyn Faults>, direct: Direct) -> (TestStation, TestStation) {
     // Small blocks, syncs and checkpoints: each operation happens several times.
     let theirs =
-        Options { faults: Some(faults), sync_bytes: 300_000, checkpoint_bytes: 800_000, ..options() };
+        Options { faults: Some(faults), sync_bytes: 300_000, checkpoint_bytes: 800_000, direct, ..options() };
     pair_with("", options(), theirs)
 }
 
@@ -95,9 +99,18 @@ fn assert_comes_through(
 
 #[test]
 fn a_failure_at_any_operation_of_a_large_file_has_a_reason_or_does_not_matter() {
+    fails_at_each_operation(Direct::Off);
+}
+
+#[test]
+fn a_failure_at_any_operation_of_a_file_that_is_written_directly_has_a_reason_or_does_not_matter() {
+    fails_at_each_operation(Direct::Targets);
+}
+
+fn fails_at_each_operation(direct: Direct) {
     let content = content();
     let counter = Arc::new(FailOnce::new(0, 0));
-    let (alpha, beta) = pair_with_disk(Arc::clone(&counter) as Arc<dyn Faults>);
+    let (alpha, beta) = pair_with_direct_disk(Arc::clone(&counter) as Arc<dyn Faults>, direct);
     let transfer = alpha.send("beta", &alpha.write("model", &content));
     assert_delivered_once(&alpha, &beta, &transfer, &content);
     let operations = counter.done();
@@ -114,10 +127,24 @@ fn a_failure_at_any_operation_of_a_large_file_has_a_reason_or_does_not_matter() 
     for victim in 1..=operations.len() {
         println!("operation {victim} of {}: {:?}", operations.len(), operations[victim - 1]);
         let disk = Arc::new(FailOnce::new(victim, ENOSPC));
-        let (alpha, mut beta) = pair_with_disk(Arc::clone(&disk) as Arc<dyn Faults>);
+        let (alpha, mut beta) = pair_with_direct_disk(Arc::clone(&disk) as Arc<dyn Faults>, direct);
         let transfer = alpha.send("beta", &alpha.write("model", &content));
+        if direct != Direct::Off && is_not_direct_for_that(&disk, &alpha, &beta, &transfer) {
+            assert_delivered_once(&alpha, &beta, &transfer, &content);
+            continue;
+        }
         assert_comes_through(&disk, &alpha, &mut beta, &transfer, &content);
     }
+}
+
+/// The second opening of the `.part` failed: it is told, and written as ever.
+fn is_not_direct_for_that(disk: &FailOnce, alpha: &TestStation, beta: &TestStation, transfer: &str) -> bool {
+    settled(alpha, transfer);
+    let is_of_part = disk.failed().is_some_and(|(operation, path)| {
+        operation == Operation::Open && path.extension().is_some_and(|ending| ending == "part")
+    });
+    is_of_part
+        && beta.events.all().iter().any(|event| event.to_string().contains("although --direct was given"))
 }
 
 #[test]

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers fail as the tests that call them")]
 
 mod damaged;
+mod direct;
 mod kept;
 mod pair;
 mod sweeps;

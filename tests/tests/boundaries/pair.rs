@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use odile_station::{Calls, Event, Faults, Handle, Listen, Options, SendRequest, Station, StationError};
+use odile_station::{
+    Calls, Direct, Event, Faults, Handle, Listen, Options, SendRequest, Station, StationError,
+};
 use odile_tests::boundary::{Line, LineThread, PowerCut};
 use odile_tests::envelope::noise;
 use odile_tests::pki::issued;
@@ -29,6 +31,7 @@ pub enum Kind {
 pub struct Half {
     running: Option<Station>,
     events: Arc<Mutex<Vec<Event>>>,
+    direct: Direct,
     /// Its home. Last: it goes when the station has stopped.
     pub home: TestStation,
 }
@@ -54,11 +57,11 @@ pub enum Party {
 }
 
 impl Half {
-    fn new(code: &str, own: &str, partner: &str) -> Self {
-        let home = TestStation::new(code);
+    fn new(code: &str, own: &str, partner: &str, direct: Direct) -> Self {
+        let home = if direct == Direct::Off { TestStation::new(code) } else { TestStation::on_disk(code) };
         home.give_key(&issued(own));
         home.give_certificate(partner, "shared", &issued(partner));
-        Self { home, running: None, events: Arc::default() }
+        Self { home, running: None, events: Arc::default(), direct }
     }
 
     /// Starts it, listening somewhere. It calls nobody by itself.
@@ -70,6 +73,7 @@ impl Half {
             checkpoint_bytes: CHECKPOINT_BYTES,
             block_bytes: 128 << 10,
             sync_bytes: 256 << 10,
+            direct: self.direct,
             faults,
             ..options()
         };
@@ -133,9 +137,14 @@ impl Pair {
 
     /// Neither runs.
     pub fn stopped(kind: Kind) -> Self {
+        Self::stopped_with(kind, Direct::Off)
+    }
+
+    /// Neither runs. Unless nothing goes past the page cache, they are on a disk.
+    pub fn stopped_with(kind: Kind, direct: Direct) -> Self {
         let (line, thread) = Line::lay();
-        let alpha = Half::new("O0013ALPHA", "alpha", "beta");
-        let beta = Half::new("O0013BETA", "beta", "alpha");
+        let alpha = Half::new("O0013ALPHA", "alpha", "beta", direct);
+        let beta = Half::new("O0013BETA", "beta", "alpha", direct);
         let terms = kind.terms();
         beta.home.add_partner("alpha", "code = \"O0013ALPHA\"\n");
         let address = line.address();
@@ -148,6 +157,11 @@ impl Pair {
         };
         fs::write(&source, &content).unwrap();
         Self { alpha, beta, line, kind, content, source, _line: thread }
+    }
+
+    /// How both do it from their next start on.
+    pub fn set_direct(&mut self, direct: Direct) {
+        (self.alpha.direct, self.beta.direct) = (direct, direct);
     }
 
     pub fn half(&mut self, party: Party) -> &mut Half {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use odile_station::partner::{BufferSize, CreditWindow, DeflateLevel, LevelNumber, SessionSettings};
-use odile_station::{Congestion, HugePages, Options};
+use odile_station::{Congestion, Direct, HugePages, Options};
 
 use crate::size::{parse_memory_size, parse_size};
 
@@ -61,6 +61,10 @@ pub struct Tuning {
     /// Ask the kernel for huge pages for these buffers, or for none [default: as this machine is set]
     #[arg(long, value_name = "on|off", value_enum, hide_possible_values = true)]
     huge_pages: Option<Switch>,
+    /// Read sources, write received files, or do both past the page cache, where the filesystem can do that: it stays as it
+    /// is, however much passes. Whether that is faster depends on the disk, see `odile link disk` [default: off]
+    #[arg(long, value_name = "off|targets|sources|both", value_enum, hide_possible_values = true)]
+    direct: Option<DirectWord>,
     /// Entries of each shard's io_uring, 8 to 32768, rounded up to a power of two [default: 256]
     #[arg(long, value_name = "N", value_parser = ring_entries)]
     ring_entries: Option<u32>,
@@ -104,6 +108,35 @@ enum Switch {
     Off,
 }
 
+/// What goes past the page cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum DirectWord {
+    Off,
+    Targets,
+    Sources,
+    Both,
+}
+
+impl DirectWord {
+    const fn direct(self) -> Direct {
+        match self {
+            Self::Off => Direct::Off,
+            Self::Targets => Direct::Targets,
+            Self::Sources => Direct::Sources,
+            Self::Both => Direct::Both,
+        }
+    }
+
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Targets => "targets",
+            Self::Sources => "sources",
+            Self::Both => "both",
+        }
+    }
+}
+
 impl Switch {
     const fn huge_pages(self) -> HugePages {
         match self {
@@ -129,6 +162,7 @@ impl Tuning {
         options.pool_blocks = self.pool_blocks.unwrap_or(options.pool_blocks);
         options.block_bytes = self.block_bytes.unwrap_or(options.block_bytes);
         options.huge_pages = self.huge_pages.map(Switch::huge_pages).or(options.huge_pages);
+        options.direct = self.direct.map_or(options.direct, DirectWord::direct);
         options.ring_entries = self.ring_entries.unwrap_or(options.ring_entries);
         options.polling = self.sqpoll.map(|ms| Duration::from_millis(u64::from(ms))).or(options.polling);
         options.sockets.congestion = self.congestion.or(options.sockets.congestion);
@@ -187,6 +221,7 @@ impl Tuning {
             ("--pool-blocks", self.pool_blocks.map(|blocks| blocks.to_string())),
             ("--block-bytes", self.block_bytes.map(|size| size.to_string())),
             ("--huge-pages", self.huge_pages.map(|on| switch(on).to_owned())),
+            ("--direct", self.direct.map(|direct| direct.word().to_owned())),
             ("--ring-entries", self.ring_entries.map(|entries| entries.to_string())),
             ("--sqpoll", self.sqpoll.map(|ms| ms.to_string())),
             ("--congestion", self.congestion.map(|name| name.as_str().to_owned())),
@@ -328,6 +363,8 @@ mod tests {
         "1MiB",
         "--huge-pages",
         "on",
+        "--direct",
+        "both",
         "--ring-entries",
         "512",
         "--sqpoll",
@@ -371,6 +408,7 @@ mod tests {
         assert_eq!(options.sockets.send_buffer_bytes, Some(4 << 20));
         assert_eq!((options.block_bytes, options.ring_entries), (1 << 20, 512));
         assert_eq!(options.huge_pages, Some(HugePages::Wanted));
+        assert_eq!(options.direct, Direct::Both);
         assert_eq!(options.polling, Some(Duration::from_millis(20)));
         assert_eq!(options.sockets.congestion.unwrap().as_str(), "reno");
         let terms = options.session.terms().unwrap();
@@ -396,6 +434,7 @@ mod tests {
             ["--sqpoll", "0"],
             ["--sqpoll", "60001"],
             ["--huge-pages", "maybe"],
+            ["--direct", "on"],
             ["--congestion", "a name"],
             ["--sync-bytes", "0"],
             ["--checkpoint-bytes", "0"],

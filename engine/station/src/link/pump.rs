@@ -10,7 +10,7 @@ use odile_transfer::{
     Compress, Departure, DepartureCheckpoint, DepartureError, FillError, Form, Framing, PackedChunk,
     PlainChunk, RestartUnit, ResumeError, StagingError,
 };
-use odile_uring::{Block, Source, SourceError, SourceIdentity, Workers};
+use odile_uring::{Block, Errand, Source, SourceError, SourceIdentity, Workers};
 use odile_wire::BLOCK_BYTES;
 use odile_wire::command::EndFile;
 use odile_wire::data::{End, Records};
@@ -19,6 +19,7 @@ use super::keeping::INTERVALS_AHEAD;
 use crate::clock::now_seconds;
 use crate::home::Home;
 use crate::keyring::Keyring;
+use crate::options::Direct;
 use crate::seal_store::{self, PlanError, StoredDepartures};
 use crate::slots::Slots;
 use crate::{arrival, entropy, services};
@@ -38,6 +39,7 @@ pub(super) struct PumpPlan {
     pub(super) keyring: Keyring,
     pub(super) outbound: Outbound,
     pub(super) window_bytes: usize,
+    pub(super) direct: Direct,
     pub(super) options: SealOptions,
     pub(super) signer: Option<Arc<Identity>>,
     pub(super) recipient: Option<Arc<Certificate>>,
@@ -63,6 +65,8 @@ pub(super) struct Prepared {
     /// The farthest restart position at which it can go on.
     pub(super) offer: u64,
     pub(super) kept: Kept,
+    /// Why it is not read past the page cache, although it was to be.
+    pub(super) not_direct: Option<odile_uring::Error>,
 }
 
 /// What is on disk of it, or is to be.
@@ -134,6 +138,21 @@ impl From<FillError<SourceError>> for PumpError {
     }
 }
 
+/// A block that goes to a worker.
+pub(super) struct Empty {
+    pub(super) pump: Box<Pump>,
+    pub(super) block: Block,
+    pub(super) room: usize,
+    pub(super) credit: u16,
+}
+
+/// What comes back.
+pub(super) struct Full {
+    pub(super) pump: Box<Pump>,
+    pub(super) block: Block,
+    pub(super) filled: Result<Filled, PumpError>,
+}
+
 /// Blocks filled.
 pub(super) struct Filled {
     pub(super) length: usize,
@@ -144,7 +163,11 @@ impl Prepared {
     /// Opens the source; takes up the plan of its envelope, or draws its keys. On a worker.
     pub(super) fn open(plan: &PumpPlan) -> Result<Self, PumpError> {
         let outbound = &plan.outbound;
-        let source = Source::open(&outbound.source, plan.window_bytes)?;
+        let (source, not_direct) = if plan.direct.has_sources() {
+            Source::open_direct(&outbound.source, plan.window_bytes)?
+        } else {
+            (Source::open(&outbound.source, plan.window_bytes)?, None)
+        };
         let expected = expected(outbound);
         source.check(&expected)?;
         let records = arrival::records(outbound.format, outbound.record_size);
@@ -182,6 +205,7 @@ impl Prepared {
             announced_octets,
             offer: 0,
             kept,
+            not_direct,
         };
         prepared.read_checkpoints(plan);
         Ok(prepared)
@@ -247,14 +271,15 @@ impl Prepared {
 
 impl Pump {
     /// Fills a block with at most `credit` Data Exchange Buffers, in its first `room` octets. On a worker.
-    pub(super) fn fill(
-        mut self: Box<Self>,
-        mut block: Block,
-        room: usize,
-        credit: u16,
-    ) -> (Box<Self>, Block, Result<Filled, PumpError>) {
-        let filled = self.fill_block(block.get_mut(..room).unwrap_or_default(), credit);
-        (self, block, filled)
+    fn fill(empty: Empty) -> Full {
+        let Empty { mut pump, mut block, room, credit } = empty;
+        let filled = pump.fill_block(block.get_mut(..room).unwrap_or_default(), credit);
+        Full { pump, block, filled }
+    }
+
+    /// What fills blocks on workers.
+    pub(super) fn filling(&self) -> Errand<Empty, Full> {
+        Errand::new(&self.workers, Self::fill)
     }
 
     fn fill_block(&mut self, block: &mut [u8], credit: u16) -> Result<Filled, PumpError> {

@@ -7,7 +7,6 @@ use odile_catalog::{Inbound, ReceiptKind, TransferRef};
 use odile_partner::RefuseWith;
 use odile_session::TurnWish;
 use odile_transfer::{Incoming, octets_of_blocks};
-use odile_uring::Block;
 use odile_wire::command::{EndFile, EndFileNegativeAnswer, StartFile, StartFileNegativeAnswer};
 use odile_wire::{AnswerReason, EndSessionReason, Level, Malformed, VariableText};
 
@@ -22,6 +21,7 @@ use crate::measure::{Recorder, Stage};
 use crate::options::Target;
 use crate::pace::Pace;
 use crate::progress::OnBoard;
+use crate::spool::Filling;
 use crate::{arrival, receipts, services, slots};
 
 /// The file that is being received.
@@ -30,8 +30,8 @@ pub(super) struct Receiving {
     pub(super) meter: OnBoard,
     pub(super) incoming: Incoming,
     pub(super) intake: Intake,
-    /// The block being filled, and how far.
-    pub(super) filling: Option<(Block, usize)>,
+    /// The block being filled.
+    pub(super) filling: Option<Filling>,
     /// A plain file that is longer was announced as a shorter one: the rest is read and dropped.
     pub(super) octets_max: u64,
     /// When a plain file is marked next; none: whoever opens it knows.
@@ -363,21 +363,20 @@ impl Receiving {
             }
         }
         loop {
-            let (block, filled) = if let Some(filling) = &mut self.filling {
+            let filling = if let Some(filling) = &mut self.filling {
                 filling
             } else {
                 let began = Instant::now();
-                let Some(block) = self.intake.free_block().await else { return Ok(()) };
+                let Some(filling) = self.intake.free_block().await else { return Ok(()) };
                 if let Some(recorder) = &mut self.recorder {
                     recorder.add(Stage::Store, began.elapsed());
                 }
-                self.filling.insert((block, 0))
+                self.filling.insert(filling)
             };
-            let room = block.get_mut(*filled..).unwrap_or_default();
-            let taken = self.incoming.take(fragment, room).map_err(malformed)?;
+            let taken = self.incoming.take(fragment, filling.rest()).map_err(malformed)?;
             fragment = fragment.get(taken.consumed..).unwrap_or_default();
-            *filled += taken.written;
-            if *filled == block.len() || (taken.wants_room && taken.written == 0) {
+            filling.filled += taken.written;
+            if filling.is_full() || (taken.wants_room && taken.written == 0) {
                 self.hand_over().await;
             } else if fragment.is_empty() && !taken.wants_room {
                 break;
@@ -408,8 +407,8 @@ impl Receiving {
     async fn hand_over(&mut self) {
         if self.is_too_long() {
             // The block is filled again.
-            self.filling = self.filling.take().map(|(block, _)| (block, 0));
-        } else if let Some((block, filled)) = self.filling.take()
+            self.filling = self.filling.take().map(|filling| Filling { filled: 0, ..filling });
+        } else if let Some(Filling { block, filled, .. }) = self.filling.take()
             && filled > 0
         {
             self.intake.write(block, filled).await;

@@ -11,7 +11,7 @@ use odile_envelope::seal::Embed;
 use odile_envelope::{SealOptions, Services};
 use odile_partner::{DeflateLevel, Partner, Purpose, Usage};
 use odile_transfer::{Framing, RestartUnit, StagingError, blocks_of};
-use odile_uring::Block;
+use odile_uring::{Block, Errand};
 use odile_wire::command::{EndFileNegativeAnswer, StartFile, StartFileNegativeAnswer};
 use odile_wire::data::Compression;
 use odile_wire::{AnswerReason, BLOCK_BYTES, EndSessionReason, Level, VariableText};
@@ -19,7 +19,7 @@ use odile_wire::{AnswerReason, BLOCK_BYTES, EndSessionReason, Level, VariableTex
 use super::Link;
 use super::channel::Channel;
 use super::keeping::Keeping;
-use super::pump::{self, Filled, Prepared, Pump, PumpError, PumpPlan};
+use super::pump::{self, Empty, Filled, Full, Prepared, Pump, PumpError, PumpPlan};
 use crate::clock::{now_ms, now_seconds};
 use crate::error::StationError;
 use crate::event::{Event, SessionEnd};
@@ -55,6 +55,7 @@ enum Stage {
 
 struct Flow {
     pump: Option<Box<Pump>>,
+    filling: Errand<Empty, Full>,
     keeping: Keeping,
     free: Vec<Block>,
     ready: Option<Ready>,
@@ -196,6 +197,7 @@ impl Link {
             keyring: self.shared.keyring.clone(),
             outbound: outbound.clone(),
             window_bytes: self.shared.options.window_bytes,
+            direct: self.shared.options.direct,
             options: SealOptions { level, embed, ..SealOptions::default() },
             signer,
             recipient,
@@ -213,6 +215,9 @@ impl Link {
         let opened = self.shard.workers.run(move || Prepared::open(&plan)).await;
         let mut prepared =
             opened.map_err(|error| Halt::Passing(error.to_string()))?.map_err(Halt::of_pump)?;
+        if let Some(error) = prepared.not_direct.take() {
+            self.shared.tell_not_direct("files to send", &error);
+        }
         self.keep(outbound, &mut prepared).await.map_err(|error| Halt::Passing(error.to_string()))?;
         let file = start_file(outbound, blocks_of(prepared.announced_octets), prepared.offer);
         Ok((prepared, file))
@@ -292,7 +297,8 @@ impl Link {
             keeping.begin(None, pump.measured(), 0);
         }
         sending.meter.set(pump.source_position());
-        let flow = Flow { pump: Some(Box::new(pump)), keeping, free: Vec::new(), ready: None };
+        let filling = pump.filling();
+        let flow = Flow { pump: Some(Box::new(pump)), filling, keeping, free: Vec::new(), ready: None };
         sending.stage = Stage::Flowing(Box::new(flow));
     }
 
@@ -346,7 +352,7 @@ impl Link {
         // The next block is framed on a worker …
         let next = match (flow.pump.take(), flow.free.pop()) {
             (Some(pump), Some(block)) if credit > 0 && flow.keeping.may_send(pump.measured()) => {
-                Some((pump, block))
+                Some(Empty { pump, block, room, credit })
             }
             (pump, block) => {
                 flow.pump = pump;
@@ -354,10 +360,10 @@ impl Link {
                 None
             }
         };
-        let workers = self.shard.workers.clone();
+        let filling = &mut flow.filling;
         let framing = async {
             match next {
-                Some((pump, block)) => Some(workers.run(move || pump.fill(block, room, credit)).await),
+                Some(empty) => Some(filling.run(empty).await),
                 None => None,
             }
         };
@@ -395,7 +401,7 @@ impl Link {
             self.session.touch(Instant::now());
         }
         if let Some(framed) = framed {
-            let (pump, block, filled) = framed.map_err(|error| Halt::Passing(error.to_string()))?;
+            let Full { pump, block, filled } = framed.map_err(|error| Halt::Passing(error.to_string()))?;
             sending.meter.set(pump.source_position());
             flow.pump = Some(pump);
             let Filled { length, buffers } = filled.map_err(Halt::of_pump)?;

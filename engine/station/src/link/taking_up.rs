@@ -25,7 +25,7 @@ use crate::measure::Recorder;
 use crate::options::{Options, Target};
 use crate::pace::Pace;
 use crate::slots::Slots;
-use crate::spool::{Goal, PartFile, PartPlan, StoredArrival};
+use crate::spool::{Goal, NotDirect, PartFile, PartPlan, StoredArrival};
 use crate::{arrival, entropy, services};
 
 /// A file in the catalog.
@@ -317,6 +317,10 @@ impl Link {
             // What is compressed says nothing of how long it will be.
             announced_octets: if inbound.services.compression == 0 { announced } else { 0 },
             sync_bytes: options.sync_bytes.max(1),
+            direct: options.direct.has_targets().then(|| {
+                let shared = Arc::clone(&self.shared);
+                Box::new(move |error: &_| shared.tell_not_direct("received files", error)) as NotDirect
+            }),
             slots,
         };
         match PartFile::open(plan, blocks).await {

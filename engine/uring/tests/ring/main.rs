@@ -1,5 +1,6 @@
 //! The runtime on a real ring: sockets, files, cancellation, workers.
 
+mod direct;
 mod files;
 mod small_files;
 mod sockets;

@@ -14,7 +14,7 @@ pub enum LinkCommand {
     Serve(LinkServeArgs),
     /// Measure the line to another machine, with the real protocol and no disk
     Test(LinkTestArgs),
-    /// Measure what writing and checkpoints cost on a disk
+    /// Measure what writing and checkpoints cost on a disk, through the page cache and past it
     Disk(LinkDiskArgs),
 }
 

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use odile_station::partner::Transport;
-use odile_station::{Options, Stage};
+use odile_station::{Direct, Options, Stage};
 use serde_json::json;
 
 use super::POOL_BLOCKS_HERE;
@@ -24,8 +24,8 @@ use crate::signals::Interrupt;
 struct Kind {
     name: &'static str,
     to_disk: bool,
-    bytes: u64,
-    time: Duration,
+    /// How it is written.
+    with: Options,
     rates: Vec<f64>,
     last: Option<Run>,
 }
@@ -48,14 +48,18 @@ pub fn run(context: &Context, args: &LinkDiskArgs) -> Result<Exit, Failure> {
             args.path.display()
         )));
     }
-    let (bytes, time) = (options.checkpoint_bytes, options.checkpoint_time);
-    let kind =
-        |name, to_disk, bytes, time| Kind { name, to_disk, bytes, time, rates: Vec::new(), last: None };
+    // Both ways are measured, whatever --direct says.
+    let options = Options { direct: Direct::Off, ..options };
+    let kind = |name, to_disk, with| Kind { name, to_disk, with, rates: Vec::new(), last: None };
+    let none = Options { checkpoint_bytes: u64::MAX / 8, checkpoint_time: Duration::MAX, ..options.clone() };
+    let many = Options { checkpoint_bytes: 16 << 20, ..options.clone() };
+    let direct = Options { direct: Direct::Targets, ..options.clone() };
     let mut kinds = [
-        kind("not written", false, bytes, time),
-        kind("written, no checkpoints", true, u64::MAX / 8, Duration::MAX),
-        kind("written, checkpoints", true, bytes, time),
-        kind("written, checkpoints every 16 MiB", true, 16 << 20, time),
+        kind("not written", false, options.clone()),
+        kind("written, no checkpoints", true, none),
+        kind("written, checkpoints", true, options),
+        kind("written, checkpoints every 16 MiB", true, many),
+        kind("written directly, checkpoints", true, direct),
     ];
     for round in 0..usize::from(args.rounds) {
         for turn in 0..kinds.len() {
@@ -63,9 +67,7 @@ pub fn run(context: &Context, args: &LinkDiskArgs) -> Result<Exit, Failure> {
             // The order changes: whoever comes first pays for memory and disk.
             let at = (round + turn) % kinds.len();
             if let Some(kind) = kinds.get_mut(at) {
-                let with =
-                    Options { checkpoint_bytes: kind.bytes, checkpoint_time: kind.time, ..options.clone() };
-                let run = one(args, &with, kind.to_disk, &interrupt)?;
+                let run = one(args, &kind.with, kind.to_disk, &interrupt)?;
                 context.note(&format!("{}: {}", kind.name, per_second(run.octets_per_second())));
                 kind.rates.push(run.octets_per_second());
                 kind.last = Some(run);
@@ -133,7 +135,7 @@ fn tell(context: &Context, args: &LinkDiskArgs, kinds: &mut [Kind]) {
         let close = close.map_or_else(|| "-".to_owned(), |close| format!("{close:.2} s"));
         let _ = writeln!(text, "{name:<36} {:>12} {ratio:>8.2} {disk:>10} {close:>10}", per_second(rate));
     }
-    text.push_str("\nThe ratio is to what is written without checkpoints. Kernels write back as they like: compare within one run.\n");
+    text.push_str("\nThe ratio is to what is written without checkpoints; `directly` is --direct targets. Kernels write back as they like: compare within one run.\n");
     output::line(text.trim_end());
 }
 

@@ -1,0 +1,162 @@
+//! Work that a task sends to workers again and again, a block at a time: the place where it waits and where its result is
+//! laid down is made once, so that nothing is allocated for a block.
+//!
+//! ```text
+//! task ──input──▶ slot ◀── a handle to it in the queue of the workers
+//! task ◀─output── slot ◀── worker
+//! ```
+
+use std::future::poll_fn;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+
+use crate::worker::{FAILED, Workers};
+
+/// Work on an `I` that gives an `O`, done on workers, once at a time.
+pub struct Errand<I, O> {
+    slot: Arc<Slot<I, O>>,
+    workers: Workers,
+}
+
+struct Slot<I, O> {
+    work: fn(I) -> O,
+    state: Mutex<(State<I, O>, Option<Waker>)>,
+}
+
+enum State<I, O> {
+    Idle,
+    Waiting(I),
+    /// A worker is at it.
+    Begun,
+    Done(O),
+    /// The work panicked.
+    Failed,
+}
+
+/// What the queue of the workers has of it.
+pub(crate) trait Run: Send + Sync {
+    fn run(&self);
+}
+
+impl<I: Send + 'static, O: Send + 'static> Errand<I, O> {
+    /// `work` is done by these workers.
+    pub fn new(workers: &Workers, work: fn(I) -> O) -> Self {
+        Self { slot: Arc::new(Slot::new(work)), workers: workers.clone() }
+    }
+
+    /// Does the work on a worker and wakes this task when it is done. If the future is dropped, the work still runs to
+    /// its end, and what it gives is dropped.
+    ///
+    /// # Errors
+    ///
+    /// If the work panicked, or more jobs are waiting than all transfers of a station can have.
+    pub async fn run(&mut self, input: I) -> Result<O, io::Error> {
+        if !matches!(self.slot.lock().0, State::Idle) {
+            // What was given up may still be under way.
+            self.slot = Arc::new(Slot::new(self.slot.work));
+        }
+        self.slot.lock().0 = State::Waiting(input);
+        if let Err(error) = self.workers.send(Arc::clone(&self.slot) as Arc<dyn Run>) {
+            self.slot.lock().0 = State::Idle;
+            return Err(error);
+        }
+        poll_fn(|context| {
+            let mut held = self.slot.lock();
+            let (state, waker) = &mut *held;
+            match std::mem::replace(state, State::Idle) {
+                State::Done(output) => Poll::Ready(Ok(output)),
+                State::Failed | State::Idle => Poll::Ready(Err(io::Error::other(FAILED))),
+                before @ (State::Waiting(_) | State::Begun) => {
+                    *state = before;
+                    match waker {
+                        Some(waker) => waker.clone_from(context.waker()),
+                        None => *waker = Some(context.waker().clone()),
+                    }
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+}
+
+impl<I, O> Slot<I, O> {
+    fn new(work: fn(I) -> O) -> Self {
+        Self { work, state: Mutex::new((State::Idle, None)) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, (State<I, O>, Option<Waker>)> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<I: Send, O: Send> Run for Slot<I, O> {
+    fn run(&self) {
+        let State::Waiting(input) = std::mem::replace(&mut self.lock().0, State::Begun) else { return };
+        // A panic ends this job, not the worker.
+        let outcome = catch_unwind(AssertUnwindSafe(|| (self.work)(input)));
+        let waker = {
+            let mut held = self.lock();
+            held.0 = outcome.map_or(State::Failed, State::Done);
+            held.1.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn on_a_thread<T>(task: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(task)
+    }
+
+    #[test]
+    fn what_is_sent_comes_back_again_and_again() {
+        let workers = Workers::start(2).unwrap();
+        let mut errand = Errand::new(&workers, |(number, step): (u64, u64)| number + step);
+        let sum = on_a_thread(async {
+            let mut sum = 0;
+            for step in 0..1000 {
+                sum = errand.run((sum, step)).await.unwrap();
+            }
+            sum
+        });
+        assert_eq!(sum, 499_500);
+    }
+
+    #[test]
+    fn a_panic_is_an_error_and_the_next_one_is_done() {
+        let workers = Workers::start(1).unwrap();
+        let mut errand =
+            Errand::new(&workers, |divisor: u32| 10_u32.checked_div(divisor).expect("on purpose"));
+        on_a_thread(async {
+            assert!(errand.run(0).await.is_err());
+            assert_eq!(errand.run(5).await.unwrap(), 2);
+        });
+    }
+
+    #[test]
+    fn what_was_given_up_does_not_come_back_as_the_result_of_another() {
+        let workers = Workers::start(1).unwrap();
+        let (enter, entered) = crossbeam::channel::bounded::<()>(0);
+        let mut errand =
+            Errand::new(&workers, |(number, wait): (u32, Option<crossbeam::channel::Receiver<()>>)| {
+                wait.map(|wait| wait.recv());
+                number
+            });
+        on_a_thread(async {
+            {
+                let given_up = errand.run((1, Some(entered)));
+                tokio::select! { biased; _ = given_up => unreachable!(), () = std::future::ready(()) => {} }
+            }
+            drop(enter);
+            assert_eq!(errand.run((2, None)).await.unwrap(), 2);
+        });
+    }
+}
