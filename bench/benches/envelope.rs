@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! cargo bench -p odile-bench --bench envelope              # criterion's figures, then the table
-//! cargo bench -p odile-bench --bench envelope -- table     # the table alone
+//! cargo bench -p odile-bench --bench envelope -- table     # the tables alone
+//! cargo bench -p odile-bench --bench envelope -- together  # the last of them: several files on one core
 //! ```
 //!
 //! The table gives, for each mode, GB/s of content and how much that is of the bound: what the stages that have to
@@ -43,6 +44,8 @@ fn main() {
         println!("\n{}", Machine::here());
         modes_table(&setup);
         stages_table(&setup);
+    }
+    if filter.is_none_or(|filter| filter == "table" || filter == "together") {
         together_table(&setup);
     }
 }
