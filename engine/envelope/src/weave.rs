@@ -98,9 +98,11 @@ impl<'a> Lane<'a> {
 pub(crate) fn encrypt(lanes: [Option<Lane<'_>>; LANES_MAX]) -> [Result<(), Misuse>; LANES_MAX] {
     let (mut sha1, mut sha256) = ([const { None }; LANES_MAX], [const { None }; LANES_MAX]);
     let mut outcomes = [const { Ok(()) }; LANES_MAX];
+    let has_company = lanes.iter().flatten().count() > 1;
     for (at, lane) in lanes.into_iter().enumerate() {
         let Some(mut lane) = lane else { continue };
-        match lane.algorithm() {
+        let has_pauses_to_fill = has_company || lane.owed.is_some() || lane.ciphertext.is_some();
+        match lane.algorithm().filter(|_| has_pauses_to_fill) {
             Some(HashAlgorithm::Sha1) => sha1[at] = lane.strand(Hasher::sha1),
             Some(HashAlgorithm::Sha256) => sha256[at] = lane.strand(Hasher::sha256),
             _ => outcomes[at] = lane.run_unwoven(),

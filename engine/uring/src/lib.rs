@@ -38,7 +38,7 @@ pub use small::{destroy, read_small};
 pub use socket::{Congestion, Listener, SocketOptions, Stream};
 pub use source::{Source, SourceError, SourceIdentity};
 pub use synthetic::{Pattern, SyntheticContent, SyntheticFile, SyntheticFileError, SyntheticSource};
-pub use worker::Workers;
+pub use worker::{Together, Workers};
 
 pub use tokio::task::JoinHandle;
 pub use tokio_uring::spawn;

@@ -1,8 +1,11 @@
 //! Threads for what would hold up a shard: page faults of mapped files, hashing, deflating.
 
+use std::any::{Any, TypeId};
+use std::collections::VecDeque;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use crossbeam::channel::{self, Sender};
@@ -11,25 +14,36 @@ use tokio::sync::oneshot;
 /// A fixed set of worker threads. Cloning gives another handle. The threads end when the last handle is gone.
 #[derive(Clone)]
 pub struct Workers {
-    jobs: Sender<Job>,
+    handle: Arc<Handle>,
     threads: usize,
 }
 
-type Job = Box<dyn FnOnce() + Send>;
+/// Work that one thread does faster several at a time than one after the other.
+pub trait Together: Sized + Send + 'static {
+    /// What comes of it.
+    type Outcome: Send + 'static;
+
+    /// So many at a time at most.
+    const BATCH_MAX: usize;
+
+    /// Does all of it, and gives what came of each, in order.
+    fn run(batch: Vec<Self>) -> Vec<Self::Outcome>;
+}
 
 impl Workers {
     /// Starts `threads` threads (at least one).
     pub fn start(threads: usize) -> io::Result<Self> {
-        let (jobs, queue) = channel::bounded::<Job>(JOBS_MAX);
-        for number in 0..threads.max(1) {
-            let queue = queue.clone();
+        let threads = threads.max(1);
+        let handle = Arc::new(Handle(Arc::new(Queue::new(threads))));
+        for number in 0..threads {
+            let queue = Arc::clone(&handle.0);
             thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
-                for job in queue {
-                    job();
+                while let Some(next) = queue.take() {
+                    next();
                 }
             })?;
         }
-        Ok(Self { jobs, threads: threads.max(1) })
+        Ok(Self { handle, threads })
     }
 
     /// How many threads there are.
@@ -55,12 +69,12 @@ impl Workers {
         let (done, results) = channel::unbounded();
         for _ in 1..count.min(self.threads) {
             let (batch, done) = (Arc::clone(&batch), done.clone());
-            let job: Job = Box::new(move || {
+            let job = Job::alone(move || {
                 // A panic ends this batch, not the worker: the sender is dropped, which the caller sees.
-                let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| batch.help(&done)));
+                let _ = catch_unwind(AssertUnwindSafe(|| batch.help(&done)));
             });
             // A full queue is no trouble: this thread does it all.
-            if self.jobs.try_send(job).is_err() {
+            if self.handle.0.put(job).is_err() {
                 break;
             }
         }
@@ -87,15 +101,154 @@ impl Workers {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, io::Error> {
         let (done, result) = oneshot::channel();
-        let job: Job = Box::new(move || {
+        let job = Job::alone(move || {
             // A panic ends this job, not the worker: the sender is dropped, which the waiting task sees.
-            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
-            if let Ok(value) = outcome {
+            if let Ok(value) = catch_unwind(AssertUnwindSafe(work)) {
                 let _ = done.send(value);
             }
         });
-        self.jobs.try_send(job).map_err(|_| io::Error::other("the workers are overloaded"))?;
+        self.handle.0.put(job)?;
         result.await.map_err(|_| io::Error::other(FAILED))
+    }
+
+    /// [`Workers::run`] for work that may be done with more of its kind. A worker that takes it also takes its share of
+    /// those that wait behind it: all of them if it is the only worker. Nobody waits for company.
+    ///
+    /// # Errors
+    ///
+    /// As [`Workers::run`]; a panic ends all that was done together.
+    pub async fn run_together<T: Together>(&self, work: T) -> Result<T::Outcome, io::Error> {
+        let (done, result) = oneshot::channel();
+        self.handle.0.put(Job::together(Ticket { work, done }))?;
+        result.await.map_err(|_| io::Error::other(FAILED))
+    }
+}
+
+/// The last one closes the queue.
+struct Handle(Arc<Queue>);
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.0.jobs().is_closed = true;
+        self.0.is_there_more.notify_all();
+    }
+}
+
+/// Jobs that wait for a worker.
+struct Queue {
+    jobs: Mutex<Jobs>,
+    is_there_more: Condvar,
+    threads: usize,
+}
+
+#[derive(Default)]
+struct Jobs {
+    waiting: VecDeque<Job>,
+    is_closed: bool,
+}
+
+enum Job {
+    Alone(Box<dyn FnOnce() + Send>),
+    Together {
+        kind: TypeId,
+        ticket: Box<dyn Any + Send>,
+        batch_max: usize,
+        run: fn(Vec<Box<dyn Any + Send>>),
+    },
+}
+
+/// Work, and who waits for it.
+struct Ticket<T: Together> {
+    work: T,
+    done: oneshot::Sender<T::Outcome>,
+}
+
+impl Queue {
+    fn new(threads: usize) -> Self {
+        Self { jobs: Mutex::default(), is_there_more: Condvar::new(), threads }
+    }
+
+    fn jobs(&self) -> MutexGuard<'_, Jobs> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put(&self, job: Job) -> Result<(), io::Error> {
+        let mut jobs = self.jobs();
+        if jobs.waiting.len() >= JOBS_MAX {
+            return Err(io::Error::other("the workers are overloaded"));
+        }
+        jobs.waiting.push_back(job);
+        drop(jobs);
+        self.is_there_more.notify_one();
+        Ok(())
+    }
+
+    /// Waits for the next job, and takes what goes with it. None: there are no handles any more.
+    fn take(&self) -> Option<Box<dyn FnOnce() + Send>> {
+        let mut jobs = self.jobs();
+        loop {
+            match jobs.waiting.pop_front() {
+                Some(Job::Alone(work)) => return Some(work),
+                Some(Job::Together { kind, ticket, batch_max, run }) => {
+                    let mut tickets = vec![ticket];
+                    let same = jobs.waiting.iter().filter(|job| job.is_of(kind)).count();
+                    // The others have cores of their own, which are worth more than company.
+                    let share = (same + 1).div_ceil(self.threads).min(batch_max);
+                    jobs.take_along(kind, share, &mut tickets);
+                    return Some(Box::new(move || run(tickets)));
+                }
+                None if jobs.is_closed => return None,
+                None => {
+                    jobs = self.is_there_more.wait(jobs).unwrap_or_else(PoisonError::into_inner);
+                }
+            }
+        }
+    }
+}
+
+impl Jobs {
+    /// Takes the first of a kind out of the others, until there are so many.
+    fn take_along(&mut self, kind: TypeId, share: usize, tickets: &mut Vec<Box<dyn Any + Send>>) {
+        let mut at = 0;
+        while tickets.len() < share && at < self.waiting.len() {
+            if !self.waiting.get(at).is_some_and(|job| job.is_of(kind)) {
+                at += 1;
+            } else if let Some(Job::Together { ticket, .. }) = self.waiting.remove(at) {
+                tickets.push(ticket);
+            }
+        }
+    }
+}
+
+impl Job {
+    fn alone(work: impl FnOnce() + Send + 'static) -> Self {
+        Self::Alone(Box::new(work))
+    }
+
+    fn together<T: Together>(ticket: Ticket<T>) -> Self {
+        Self::Together {
+            kind: TypeId::of::<T>(),
+            ticket: Box::new(ticket),
+            batch_max: T::BATCH_MAX,
+            run: run_batch::<T>,
+        }
+    }
+
+    fn is_of(&self, wanted: TypeId) -> bool {
+        matches!(self, Self::Together { kind, .. } if *kind == wanted)
+    }
+}
+
+fn run_batch<T: Together>(tickets: Vec<Box<dyn Any + Send>>) {
+    let (batch, waiting): (Vec<_>, Vec<_>) = (tickets.into_iter())
+        .filter_map(|ticket| ticket.downcast::<Ticket<T>>().ok())
+        .map(|ticket| (ticket.work, ticket.done))
+        .unzip();
+    // A panic ends this batch, not the worker: the senders are dropped, which the waiting tasks see.
+    if let Ok(outcomes) = catch_unwind(AssertUnwindSafe(|| T::run(batch))) {
+        for (done, outcome) in waiting.into_iter().zip(outcomes) {
+            let _ = done.send(outcome);
+        }
     }
 }
 
@@ -168,6 +321,100 @@ mod tests {
         assert!(outcome.is_err());
         // The worker lives on.
         assert_eq!(workers.map(vec![1, 2], |number| number).unwrap(), [1, 2]);
+    }
+
+    /// Gives how many it was done with, itself among them, or panics.
+    struct Company {
+        panics: bool,
+    }
+
+    impl Together for Company {
+        type Outcome = usize;
+        const BATCH_MAX: usize = 4;
+
+        fn run(batch: Vec<Self>) -> Vec<usize> {
+            assert!(batch.iter().all(|one| !one.panics), "on purpose");
+            vec![batch.len(); batch.len()]
+        }
+    }
+
+    const FREE: Company = Company { panics: false };
+
+    /// Starts work on all workers that goes on until the sender is dropped.
+    fn hold(workers: &Workers) -> Sender<()> {
+        let (open, gate) = channel::bounded(0);
+        let (begun, has_begun) = channel::unbounded();
+        for _ in 0..workers.threads() {
+            let (gate, begun) = (gate.clone(), begun.clone());
+            let job = Job::alone(move || {
+                let _ = begun.send(());
+                let _ = gate.recv();
+            });
+            workers.handle.0.put(job).unwrap();
+        }
+        for _ in 0..workers.threads() {
+            has_begun.recv().unwrap();
+        }
+        open
+    }
+
+    fn block_on<R>(future: impl Future<Output = R>) -> R {
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+    }
+
+    #[test]
+    fn what_waits_is_done_together_but_no_more_than_may_be() {
+        let workers = Workers::start(1).unwrap();
+        let open = hold(&workers);
+        let company = block_on(async {
+            let [one, two, three, four] = [FREE, FREE, FREE, FREE].map(|one| workers.run_together(one));
+            let [five, six] = [FREE, FREE].map(|one| workers.run_together(one));
+            let between = workers.run(|| 0);
+            let opening = async { drop(open) };
+            let done = tokio::join!(one, two, three, between, four, five, six, opening);
+            [done.0, done.1, done.2, done.3, done.4, done.5, done.6].map(Result::unwrap)
+        });
+        assert_eq!(company, [4, 4, 4, 0, 4, 2, 2]);
+        assert_eq!(block_on(workers.run_together(FREE)).unwrap(), 1, "nobody waits for company");
+    }
+
+    #[test]
+    fn each_worker_takes_its_share_only() {
+        let workers = Workers::start(2).unwrap();
+        let open = hold(&workers);
+        let company = block_on(async {
+            let [one, two, three, four] = [FREE, FREE, FREE, FREE].map(|one| workers.run_together(one));
+            let done = tokio::join!(one, two, three, four, async { drop(open) });
+            [done.0, done.1, done.2, done.3].map(Result::unwrap)
+        });
+        // Whoever comes first takes two of four; then two are left for two workers.
+        assert_eq!(company, [2, 2, 1, 1]);
+    }
+
+    #[test]
+    fn a_panic_is_an_error_of_those_that_were_together() {
+        let workers = Workers::start(1).unwrap();
+        let open = hold(&workers);
+        let (one, other, ()) = block_on(async {
+            let bad = Company { panics: true };
+            let (one, other) = (workers.run_together(FREE), workers.run_together(bad));
+            tokio::join!(one, other, async { drop(open) })
+        });
+        assert!(one.is_err() && other.is_err());
+        assert_eq!(block_on(workers.run_together(FREE)).unwrap(), 1, "the worker lives on");
+    }
+
+    #[test]
+    fn the_threads_end_with_the_last_handle_and_what_was_asked_for_before() {
+        let workers = Workers::start(1).unwrap();
+        let queue = Arc::downgrade(&workers.handle.0);
+        let (done, is_done) = channel::bounded(1);
+        workers.clone().handle.0.put(Job::alone(move || done.send(()).unwrap())).unwrap();
+        drop(workers);
+        is_done.recv().unwrap();
+        while queue.strong_count() > 0 {
+            thread::yield_now();
+        }
     }
 
     static PANICKED: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);

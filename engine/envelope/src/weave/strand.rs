@@ -20,8 +20,10 @@ use crate::piecewise::{PIECE_BYTES, Piecewise, Running, begin, missing_bytes};
 
 /// Cipher blocks of a piece of the hashes.
 const PIECE_BLOCKS: usize = PIECE_BYTES / CIPHER_BLOCK_BYTES;
+const _: () = assert!(PIECE_BLOCKS == 4, "as many as `run` names");
 
 type CipherBlock = [u8; CIPHER_BLOCK_BYTES];
+type CipherPiece = [CipherBlock; PIECE_BLOCKS];
 
 /// Blocks that are encrypted in place, and the hashes that go along.
 pub(super) struct Strand<'a, H: Piecewise> {
@@ -30,6 +32,10 @@ pub(super) struct Strand<'a, H: Piecewise> {
     blocks: &'a mut [CipherBlock],
     /// Blocks that are encrypted.
     at: usize,
+    hashes: Hashes<'a, H>,
+}
+
+struct Hashes<'a, H: Piecewise> {
     first: Option<Running<'a, H>>,
     /// What `first` still has to take, and what is left behind whole pieces.
     pieces: std::slice::Iter<'a, [u8; PIECE_BYTES]>,
@@ -63,37 +69,17 @@ impl<'a, H: Piecewise> Strand<'a, H> {
             hash.update(&blocks.as_flattened()[..hashed]);
         }
         let (first, last) = (first.map(Running::open), last.map(Running::open));
-        Self { cipher, chain, blocks, at, first, pieces: pieces.iter(), tail, last, hashed }
+        let hashes = Hashes { first, pieces: pieces.iter(), tail, last, hashed };
+        Self { cipher, chain, blocks, at, hashes }
     }
 
     fn pieces_left(&self) -> usize {
         (self.blocks.len() - self.at) / PIECE_BLOCKS
     }
 
-    #[inline(always)]
-    #[allow(clippy::inline_always, reason = "it is part of the loop")]
-    fn hash_first(&mut self) {
-        if let Some(hash) = &mut self.first
-            && let Some(piece) = self.pieces.next()
-        {
-            hash.take(piece);
-        }
-    }
-
-    #[inline(always)]
-    #[allow(clippy::inline_always, reason = "it is part of the loop")]
-    fn hash_last(&mut self) {
-        if let Some(hash) = &mut self.last
-            && let Some(piece) = self.blocks[..self.at].as_flattened()[self.hashed..].first_chunk()
-        {
-            hash.take(piece);
-            self.hashed += PIECE_BYTES;
-        }
-    }
-
     /// What is left when there is no whole piece any more.
     fn finish(self) {
-        let Self { cipher, chain, blocks, at, first, pieces, tail, last, hashed } = self;
+        let Self { cipher, chain, blocks, at, hashes: Hashes { first, pieces, tail, last, hashed } } = self;
         if at < blocks.len() {
             cipher.encrypt_with_backend(Rest { chain, blocks: &mut blocks[at..] });
         }
@@ -103,6 +89,29 @@ impl<'a, H: Piecewise> Strand<'a, H> {
         }
         if let Some(hash) = last.map(Running::close) {
             hash.update(&blocks.as_flattened()[hashed..]);
+        }
+    }
+}
+
+impl<H: Piecewise> Hashes<'_, H> {
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "it is part of the loop")]
+    fn take_source(&mut self) {
+        if let Some(hash) = &mut self.first
+            && let Some(piece) = self.pieces.next()
+        {
+            hash.take(piece);
+        }
+    }
+
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "it is part of the loop")]
+    fn take_ciphertext(&mut self, encrypted: &[CipherBlock]) {
+        if let Some(hash) = &mut self.last
+            && let Some(piece) = encrypted.as_flattened()[self.hashed..].first_chunk()
+        {
+            hash.take(piece);
+            self.hashed += PIECE_BYTES;
         }
     }
 }
@@ -125,8 +134,8 @@ trait Backends {
     /// What backends are told apart by: on one processor, all of them are of one kind.
     const KIND: Option<usize>;
 
-    /// Encrypts this block of the next piece of each strand.
-    fn round<H: Piecewise>(&self, chains: &mut [u128], strands: &mut [&mut Strand<'_, H>], block: usize);
+    /// Encrypts this block of a piece of each strand.
+    fn round(&self, pieces: &mut [(&mut CipherBlock, &mut CipherPiece)], block: usize);
 }
 
 struct Nothing;
@@ -142,7 +151,7 @@ impl Backends for Nothing {
 
     #[inline(always)]
     #[allow(clippy::inline_always, reason = "it is part of the loop")]
-    fn round<H: Piecewise>(&self, _: &mut [u128], _: &mut [&mut Strand<'_, H>], _: usize) {}
+    fn round(&self, _: &mut [(&mut CipherBlock, &mut CipherPiece)], _: usize) {}
 }
 
 impl<B: BlockCipherEncBackend<BlockSize = U16>, L: Backends> Backends for With<'_, B, L> {
@@ -151,10 +160,10 @@ impl<B: BlockCipherEncBackend<BlockSize = U16>, L: Backends> Backends for With<'
 
     #[inline(always)]
     #[allow(clippy::inline_always, reason = "it is part of the loop")]
-    fn round<H: Piecewise>(&self, chains: &mut [u128], strands: &mut [&mut Strand<'_, H>], block: usize) {
-        self.outer.round(chains, strands, block);
-        let strand = &mut *strands[L::LANES];
-        chain_block(self.backend, &mut chains[L::LANES], &mut strand.blocks[strand.at + block]);
+    fn round(&self, pieces: &mut [(&mut CipherBlock, &mut CipherPiece)], block: usize) {
+        self.outer.round(pieces, block);
+        let (chain, piece) = &mut pieces[L::LANES];
+        chain_block(self.backend, chain, &mut piece[block]);
     }
 }
 
@@ -229,26 +238,41 @@ fn run<const LANES: usize, H: Piecewise>(strands: &mut [Option<Strand<'_, H>>], 
         strand
     });
     let pieces = strands.iter().map(|strand| strand.pieces_left()).min().unwrap_or(0);
-    let mut chains = strands.each_ref().map(|strand| u128::from_ne_bytes(*strand.chain));
     for _ in 0..pieces {
-        for block in 0..PIECE_BLOCKS {
-            // Hashes side by side would fill what the processor can look ahead.
-            for (lane, strand) in strands.iter_mut().enumerate() {
-                if lane % PIECE_BLOCKS == block {
-                    strand.hash_first();
-                }
-                if (lane + PIECE_BLOCKS / 2) % PIECE_BLOCKS == block {
-                    strand.hash_last();
-                }
-            }
-            backends.round(&mut chains, &mut strands, block);
-        }
-        for strand in &mut strands {
+        let mut lanes: [Lane<'_, '_, H>; LANES] = strands.each_mut().map(|strand| {
+            let (encrypted, ahead) = strand.blocks.split_at_mut(strand.at);
+            let Some(piece) = ahead.first_chunk_mut() else { unreachable!("they were counted") };
             strand.at += PIECE_BLOCKS;
+            ((&mut *strand.chain, piece), &*encrypted, &mut strand.hashes)
+        });
+        round::<0, LANES, _>(backends, &mut lanes);
+        round::<1, LANES, _>(backends, &mut lanes);
+        round::<2, LANES, _>(backends, &mut lanes);
+        round::<3, LANES, _>(backends, &mut lanes);
+    }
+}
+
+/// A piece of a strand, what is encrypted before it, and the hashes that go along.
+type Lane<'x, 'a, H> = ((&'x mut CipherBlock, &'x mut CipherPiece), &'x [CipherBlock], &'x mut Hashes<'a, H>);
+
+/// One block of each, and some of the hashes: side by side, they would fill what the processor can look ahead. A
+/// number that is known beforehand, so that nothing is left to be decided in the loop.
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "to be compiled for the instructions of the cipher")]
+fn round<const BLOCK: usize, const LANES: usize, H: Piecewise>(
+    backends: &impl Backends,
+    lanes: &mut [Lane<'_, '_, H>; LANES],
+) {
+    for (lane, (_, _, hashes)) in lanes.iter_mut().enumerate() {
+        if lane % PIECE_BLOCKS == BLOCK {
+            hashes.take_source();
         }
     }
-    for (chain, strand) in chains.into_iter().zip(strands) {
-        *strand.chain = chain.to_ne_bytes();
+    backends.round(&mut lanes.each_mut().map(|((chain, piece), ..)| (&mut **chain, &mut **piece)), BLOCK);
+    for (lane, (_, encrypted, hashes)) in lanes.iter_mut().enumerate() {
+        if PIECE_BLOCKS - 1 - lane % PIECE_BLOCKS == BLOCK {
+            hashes.take_ciphertext(encrypted);
+        }
     }
 }
 
@@ -266,11 +290,9 @@ impl BlockCipherEncClosure for Rest<'_> {
     #[inline(always)]
     #[allow(clippy::inline_always, reason = "to be compiled for the instructions of the cipher")]
     fn call<B: BlockCipherEncBackend<BlockSize = U16>>(self, backend: &B) {
-        let mut chained = u128::from_ne_bytes(*self.chain);
         for block in self.blocks {
-            chain_block(backend, &mut chained, block);
+            chain_block(backend, self.chain, block);
         }
-        *self.chain = chained.to_ne_bytes();
     }
 }
 
@@ -280,11 +302,11 @@ impl BlockCipherEncClosure for Rest<'_> {
 #[allow(clippy::inline_always, reason = "to be compiled for the instructions of the cipher that calls it")]
 fn chain_block<B: BlockCipherEncBackend<BlockSize = U16>>(
     backend: &B,
-    chained: &mut u128,
+    chain: &mut CipherBlock,
     block: &mut CipherBlock,
 ) {
-    let mut octets = Array((*chained ^ u128::from_ne_bytes(*block)).to_ne_bytes());
+    let mut octets = Array((u128::from_ne_bytes(*chain) ^ u128::from_ne_bytes(*block)).to_ne_bytes());
     backend.encrypt_block((&mut octets).into());
     *block = octets.0;
-    *chained = u128::from_ne_bytes(*block);
+    *chain = octets.0;
 }

@@ -1,16 +1,17 @@
 //! From a source to Data Exchange Buffers, on workers: page faults, hashing, deflating and encrypting never hold up a
 //! shard.
 
+use std::io;
 use std::sync::Arc;
 
 use odile_catalog::{Outbound, Transmitted};
-use odile_envelope::seal::TransmittedHash;
+use odile_envelope::seal::{LANES_MAX, TransmittedHash};
 use odile_envelope::{Certificate, Identity, Misuse, SealOptions, SealPlan, SealRequest, Services, Suite};
 use odile_transfer::{
-    Compress, Departure, DepartureCheckpoint, DepartureError, FillError, Form, Framing, PackedChunk,
+    Compress, Departure, DepartureCheckpoint, DepartureError, Fill, FillError, Form, Framing, PackedChunk,
     PlainChunk, RestartUnit, ResumeError, StagingError,
 };
-use odile_uring::{Block, Source, SourceError, SourceIdentity, Workers};
+use odile_uring::{Block, Source, SourceError, SourceIdentity, Together, Workers};
 use odile_wire::BLOCK_BYTES;
 use odile_wire::command::EndFile;
 use odile_wire::data::{End, Records};
@@ -245,23 +246,71 @@ impl Prepared {
     }
 }
 
+/// A pump, and the block that it fills with at most `credit` Data Exchange Buffers, in its first `room` octets.
+struct Filling {
+    pump: Box<Pump>,
+    block: Block,
+    room: usize,
+    credit: u16,
+}
+
+/// Both come back, whatever came of it.
+type Outcome = (Box<Pump>, Block, Result<Filled, PumpError>);
+
+impl Together for Filling {
+    type Outcome = Outcome;
+    const BATCH_MAX: usize = LANES_MAX;
+
+    fn run(mut batch: Vec<Self>) -> Vec<Outcome> {
+        let workers: Vec<_> = batch.iter().map(|filling| filling.pump.workers.clone()).collect();
+        let mut compress: Vec<_> = workers.iter().map(OnWorkers).collect();
+        let mut left = batch.iter_mut().zip(&mut compress);
+        let fills = std::array::from_fn(|_| {
+            let (Self { pump, block, room, credit }, compress) = left.next()?;
+            let Pump { source, departure, .. } = pump.as_mut();
+            let block = block.get_mut(..*room).unwrap_or_default();
+            Some(Fill { departure, source, block, buffers_max: *credit, compress })
+        });
+        let outcomes = Departure::fill_together(fills);
+        let finish = |(Self { pump, block, .. }, outcome)| {
+            let filled = pump.finished(outcome);
+            (pump, block, filled)
+        };
+        batch.into_iter().zip(outcomes).map(finish).collect()
+    }
+}
+
 impl Pump {
-    /// Fills a block with at most `credit` Data Exchange Buffers, in its first `room` octets. On a worker.
-    pub(super) fn fill(
-        mut self: Box<Self>,
-        mut block: Block,
+    /// Fills a block with at most `credit` Data Exchange Buffers, in its first `room` octets, on a worker: together
+    /// with others, if the workers are all busy and ciphers have to be waited for.
+    ///
+    /// # Errors
+    ///
+    /// If no worker did it.
+    pub(super) async fn fill(
+        self: Box<Self>,
+        workers: &Workers,
+        block: Block,
         room: usize,
         credit: u16,
-    ) -> (Box<Self>, Block, Result<Filled, PumpError>) {
-        let filled = self.fill_block(block.get_mut(..room).unwrap_or_default(), credit);
-        (self, block, filled)
+    ) -> Result<Outcome, io::Error> {
+        let weaves = self.departure.weaves();
+        let filling = Filling { pump: self, block, room, credit };
+        if weaves {
+            return workers.run_together(filling).await;
+        }
+        let mut outcomes = workers.run(move || Filling::run(vec![filling])).await?;
+        outcomes.pop().ok_or_else(|| io::Error::other("a worker lost a block"))
     }
 
-    fn fill_block(&mut self, block: &mut [u8], credit: u16) -> Result<Filled, PumpError> {
-        let Self { source, departure, workers, expected, .. } = self;
-        let filled = departure.fill(source, block, credit, &mut OnWorkers(workers))?;
-        if departure.is_finished() {
-            source.0.check(expected)?;
+    /// The source must be what it was when its last octet is framed.
+    fn finished(
+        &self,
+        outcome: Result<odile_transfer::Filled, FillError<SourceError>>,
+    ) -> Result<Filled, PumpError> {
+        let filled = outcome?;
+        if self.departure.is_finished() {
+            self.source.0.check(&self.expected)?;
         }
         Ok(Filled { length: filled.written, buffers: filled.buffers })
     }

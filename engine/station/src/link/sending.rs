@@ -357,7 +357,7 @@ impl Link {
         let workers = self.shard.workers.clone();
         let framing = async {
             match next {
-                Some((pump, block)) => Some(workers.run(move || pump.fill(block, room, credit)).await),
+                Some((pump, block)) => Some(pump.fill(&workers, block, room, credit).await),
                 None => None,
             }
         };

@@ -221,7 +221,8 @@ impl Departure {
                 filling.iter_mut().flatten().for_each(Filling::stage);
                 continue;
             }
-            let staged = sealed::stage_together(filling.each_mut().map(|one| one.as_mut()?.to_be_staged()));
+            let staged =
+                sealed::stage_together(filling.each_mut().map(|one| one.as_mut()?.lend_for_staging()));
             for (one, staged) in filling.iter_mut().zip(staged) {
                 if let (Some(one), Err(error)) = (one, staged) {
                     one.stop(error);
@@ -390,7 +391,7 @@ impl<'a, S: Source> Filling<'a, S> {
         self.next == Next::Nothing && self.outcome.is_ok() && sealed.may_be_staged()
     }
 
-    fn to_be_staged(&mut self) -> Option<(&mut SealedDeparture, &mut S)> {
+    fn lend_for_staging(&mut self) -> Option<(&mut SealedDeparture, &mut S)> {
         let is_wanted = self.wants_source() || self.may_be_staged();
         let Way::Sealed(sealed) = &mut self.fill.departure.way else { return None };
         is_wanted.then_some((&mut **sealed, &mut *self.fill.source))
