@@ -158,11 +158,11 @@ fn an_unusable_file_is_rejected_with_a_signed_receipt() {
     let (alpha, beta) = {
         let (alpha, beta) = equipped_pair();
         let folder = beta.home().certificates(&"alpha".parse().unwrap());
-        beta.give_certificate("alpha", "encryption", &odile_tests::pki::issued("alpha, lost"));
+        beta.give_certificate("alpha", "encryption", &issued("alpha, lost"));
         std::fs::create_dir_all(folder.join("tls")).unwrap();
         // For everything else it is the one that alpha has.
         for purpose in ["tls", "signing", "authentication"] {
-            beta.give_certificate("alpha", purpose, &odile_tests::pki::issued("alpha"));
+            beta.give_certificate("alpha", purpose, &issued("alpha"));
         }
         std::fs::remove_dir_all(folder.join("shared")).unwrap();
         odile_tests::station::joined(alpha, beta, "[receive]\nrefuse_with = \"nerp\"\n", "")
