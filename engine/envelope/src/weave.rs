@@ -26,7 +26,7 @@ use crate::piecewise::{Piecewise, Running, begin};
 /// Octets that fit into the nearest cache twice, as source and as content: what is worked on at a time.
 pub(crate) const STRETCH_BYTES: usize = 16 * 1024;
 
-/// Files whose ciphers run in one loop. With more the processor cannot look ahead far enough.
+/// Files whose ciphers run in one loop, at most.
 pub const LANES_MAX: usize = 4;
 
 const CIPHER_BLOCK_BYTES: usize = 16;
