@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! cargo bench -p odile-bench --bench envelope              # criterion's figures, then the table
-//! cargo bench -p odile-bench --bench envelope -- table     # the table alone
+//! cargo bench -p odile-bench --bench envelope -- table     # the tables alone
+//! cargo bench -p odile-bench --bench envelope -- together  # the last of them: several files on one core
 //! ```
 //!
 //! The table gives, for each mode, GB/s of content and how much that is of the bound: what the stages that have to
@@ -22,7 +23,8 @@ use odile_bench::measure::{median, thread_seconds};
 use odile_bench::primitive::{self, CHUNK_BYTES, Cbc, Deflate, Rsa};
 use odile_bench::sealing::{self, BLOCK_BYTES, Party};
 use odile_envelope::deflate::{CompressionLevel, compress_chunk};
-use odile_envelope::{Declared, HashAlgorithm, Hasher, OpenTerms, SealPlan, Services, Suite};
+use odile_envelope::seal::{LANES_MAX, TransmittedHash};
+use odile_envelope::{Declared, HashAlgorithm, Hasher, OpenTerms, SealOptions, SealPlan, Services, Suite};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -42,6 +44,9 @@ fn main() {
         println!("\n{}", Machine::here());
         modes_table(&setup);
         stages_table(&setup);
+    }
+    if filter.is_none_or(|filter| filter == "table" || filter == "together") {
+        together_table(&setup);
     }
 }
 
@@ -517,6 +522,36 @@ fn stages_table(setup: &Setup) {
     line("receipt, verify", &|| rsa.verify(), &|| party.verify_receipt());
     line("challenge, seal (wrap)", &|| rsa.wrap().len(), &|| party.seal_challenge().len());
     line("challenge, open (unwrap)", &|| rsa.unwrap(), &|| party.open_challenge());
+}
+
+/// Files that are sealed at the same time on one core, beside one file.
+fn together_table(setup: &Setup) {
+    println!("\n{:<36} {:>8} {:>8} {:>6}", "files sealed on one core", "in all", "one", "ratio");
+    let (text, party) = (setup.text(), &setup.party);
+    let sign = Services { sign: true, encrypt: true, ..Services::NONE };
+    let encrypt = Services { encrypt: true, ..Services::NONE };
+    let omitted = (TransmittedHash::Omitted, "");
+    let computed = (TransmittedHash::Computed, ", signed receipt");
+    let modes = [
+        (encrypt, "encrypt", omitted),
+        (sign, "sign + encrypt", omitted),
+        (sign, "sign + encrypt", computed),
+    ];
+    for (services, name, (transmitted_hash, receipt)) in modes {
+        let options = SealOptions { transmitted_hash, ..SealOptions::default() };
+        let plan = party.plan_with(SUITE, services, text.len(), options);
+        for count in 1..=LANES_MAX {
+            let (mut one, mut rooms) = (vec![vec![0; BLOCK_BYTES]], vec![vec![0; BLOCK_BYTES]; count]);
+            let rounds: Vec<_> = (0..setup.extent.rounds)
+                .map(|_| {
+                    let one = setup.per_octet(text.len(), || party.seal_together(&plan, text, &mut one));
+                    let together = count * text.len();
+                    (setup.per_octet(together, || party.seal_together(&plan, text, &mut rooms)), one)
+                })
+                .collect();
+            println!("{:<36} {}", format!("{count} × {name}{receipt}"), Row::of(&rounds));
+        }
+    }
 }
 
 /// Seconds of a stage and of what it is compared with, in turns.

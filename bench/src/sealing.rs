@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use odile_envelope::seal::Embed;
+use odile_envelope::seal::{Embed, Push};
 use odile_envelope::{
     CHALLENGE_BYTES, Certificate, Declared, HashAlgorithm, Identity, OpenFinish, OpenTerms, Opener,
     PrivateKey, SealOptions, SealPlan, SealRequest, Sealer, Services, Suite, open_challenge, seal_challenge,
@@ -43,6 +43,17 @@ impl Party {
 
     /// A plan to seal a source of so many octets.
     pub fn plan(&self, suite: Suite, services: Services, source_bytes: usize) -> Arc<SealPlan> {
+        self.plan_with(suite, services, source_bytes, SealOptions::default())
+    }
+
+    /// A plan with other options than usual.
+    pub fn plan_with(
+        &self,
+        suite: Suite,
+        services: Services,
+        source_bytes: usize,
+        options: SealOptions,
+    ) -> Arc<SealPlan> {
         let certificate = Some(self.identity.certificate());
         let request = SealRequest {
             suite,
@@ -51,9 +62,28 @@ impl Party {
             signing_time: SIGNING_TIME,
             signer: certificate,
             recipient: certificate,
-            options: SealOptions::default(),
+            options,
         };
         Arc::new(SealPlan::new(&request, &mut entropy()).expect("keys for everything"))
+    }
+
+    /// Seals the same source several times at once, as files that go to several partners, each into its own room.
+    pub fn seal_together(&self, plan: &Arc<SealPlan>, source: &[u8], rooms: &mut [Vec<u8>]) {
+        let sealer = || Sealer::new(plan.clone(), Some(self.identity.key())).expect("a plan of ours");
+        let mut files: Vec<_> = rooms.iter_mut().map(|room| (sealer(), source, room)).collect();
+        while files.iter().any(|(sealer, ..)| !sealer.is_done()) {
+            let mut left = files.iter_mut();
+            let pushes = std::array::from_fn(|_| {
+                let (sealer, source, out) = left.next()?;
+                Some(Push { sealer, source: &source[..source.len().min(BLOCK_BYTES)], out })
+            });
+            let outcomes = Sealer::push_together(pushes);
+            for ((_, source, room), outcome) in files.iter_mut().zip(outcomes) {
+                let progress = outcome.expect("as the plan says");
+                *source = &source[progress.consumed..];
+                std::hint::black_box(&room[..progress.written]);
+            }
+        }
     }
 
     /// Seals a source block by block into the same room; `take` gets what was written.

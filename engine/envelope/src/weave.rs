@@ -1,8 +1,8 @@
-//! Cipher and hashes in one loop.
+//! Ciphers and hashes in one loop.
 //!
 //! AES in CBC mode waits for itself, since each block needs the one before, and so does a hash; but neither needs the
 //! whole processor meanwhile. In pieces that are small enough for it to look ahead from one to the other, they fill
-//! each other's pauses.
+//! each other's pauses: those of one file, and those of several files, each with a key of its own.
 //!
 //! ```text
 //! source                     ├ hash piece i ┤
@@ -13,17 +13,21 @@
 //! What comes out, and the states behind it, are those of doing one after the other. Only SHA-1 and SHA-256 are woven:
 //! SHA-512, which has no instructions of its own here, leaves no pauses.
 
-use aes::Aes256Enc;
-use aes::cipher::consts::U16;
-use aes::cipher::{Array, BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser};
+mod strand;
 
+use aes::Aes256Enc;
+
+use self::strand::Strand;
 use crate::cipher::Encryptor;
 use crate::digest::{HashAlgorithm, Hasher};
 use crate::error::Misuse;
-use crate::piecewise::{PIECE_BYTES, Piecewise, Running, begin, missing_bytes};
+use crate::piecewise::{Piecewise, Running, begin};
 
 /// Octets that fit into the nearest cache twice, as source and as content: what is worked on at a time.
 pub(crate) const STRETCH_BYTES: usize = 16 * 1024;
+
+/// Files whose ciphers run in one loop, at most.
+pub const LANES_MAX: usize = 4;
 
 const CIPHER_BLOCK_BYTES: usize = 16;
 
@@ -44,39 +48,69 @@ impl Owed<'_> {
     }
 }
 
-/// Encrypts whole blocks, hashes what is owed, and hashes the ciphertext.
-pub(crate) fn encrypt(
-    encryptor: &mut Encryptor,
-    blocks: &mut [u8],
-    owed: Option<Owed<'_>>,
-    ciphertext: Option<&mut Hasher>,
-) -> Result<(), Misuse> {
-    let (first, octets) = owed.map_or((None, &[][..]), |owed| (Some(owed.hasher), owed.octets));
-    let algorithms = [&first, &ciphertext].map(|hasher| hasher.as_ref().map(|hasher| hasher.algorithm()));
-    let algorithm = match algorithms {
-        [Some(one), Some(other)] if one != other => None,
-        [one, other] => one.or(other),
-    };
-    match (algorithm, encryptor.weaving()) {
-        (Some(HashAlgorithm::Sha256), Some((cipher, chain))) => {
-            let (first, last) = (first.and_then(Hasher::sha256), ciphertext.and_then(Hasher::sha256));
-            cipher.encrypt_with_backend(Weave { chain, blocks, first, octets, last });
-        }
-        (Some(HashAlgorithm::Sha1), Some((cipher, chain))) => {
-            let (first, last) = (first.and_then(Hasher::sha1), ciphertext.and_then(Hasher::sha1));
-            cipher.encrypt_with_backend(Weave { chain, blocks, first, octets, last });
-        }
-        _ => {
-            if let Some(hasher) = first {
-                Owed { hasher, octets }.settle();
-            }
-            encryptor.encrypt(blocks)?;
-            if let Some(last) = ciphertext {
-                last.update(blocks);
-            }
+/// What one file has to be done: whole blocks to be encrypted, a hash that is owed, the hash of the ciphertext.
+pub(crate) struct Lane<'a> {
+    pub encryptor: &'a mut Encryptor,
+    pub blocks: &'a mut [u8],
+    pub owed: Option<Owed<'a>>,
+    pub ciphertext: Option<&'a mut Hasher>,
+}
+
+impl<'a> Lane<'a> {
+    /// Does it without any other.
+    pub fn run(self) -> Result<(), Misuse> {
+        let [outcome, ..] = encrypt([Some(self), None, None, None]);
+        outcome
+    }
+
+    /// The hash that it can be woven with; without any hash, that is any.
+    fn algorithm(&mut self) -> Option<HashAlgorithm> {
+        self.encryptor.weaving()?;
+        let owed = self.owed.as_ref().map(|owed| owed.hasher.algorithm());
+        let ciphertext = self.ciphertext.as_ref().map(|hasher| hasher.algorithm());
+        match (owed, ciphertext) {
+            (Some(one), Some(other)) if one != other => None,
+            (one, other) => one.or(other).or(Some(HashAlgorithm::Sha256)),
         }
     }
-    Ok(())
+
+    /// `state` gives the state of its hashes.
+    fn strand<H: Piecewise>(self, state: fn(&mut Hasher) -> Option<&mut H>) -> Option<Strand<'a, H>> {
+        let Self { encryptor, blocks, owed, ciphertext } = self;
+        let (first, octets) = owed.map_or((None, &[][..]), |owed| (state(owed.hasher), owed.octets));
+        Some(Strand::new(encryptor.weaving()?, blocks, (first, octets), ciphertext.and_then(state)))
+    }
+
+    fn run_unwoven(self) -> Result<(), Misuse> {
+        let Self { encryptor, blocks, owed, ciphertext } = self;
+        if let Some(owed) = owed {
+            owed.settle();
+        }
+        encryptor.encrypt(blocks)?;
+        if let Some(hasher) = ciphertext {
+            hasher.update(blocks);
+        }
+        Ok(())
+    }
+}
+
+/// Does all lanes; what came of each stands in its place.
+pub(crate) fn encrypt(lanes: [Option<Lane<'_>>; LANES_MAX]) -> [Result<(), Misuse>; LANES_MAX] {
+    let (mut sha1, mut sha256) = ([const { None }; LANES_MAX], [const { None }; LANES_MAX]);
+    let mut outcomes = [const { Ok(()) }; LANES_MAX];
+    let has_company = lanes.iter().flatten().count() > 1;
+    for (at, lane) in lanes.into_iter().enumerate() {
+        let Some(mut lane) = lane else { continue };
+        let has_pauses_to_fill = has_company || lane.owed.is_some() || lane.ciphertext.is_some();
+        match lane.algorithm().filter(|_| has_pauses_to_fill) {
+            Some(HashAlgorithm::Sha1) => sha1[at] = lane.strand(Hasher::sha1),
+            Some(HashAlgorithm::Sha256) => sha256[at] = lane.strand(Hasher::sha256),
+            _ => outcomes[at] = lane.run_unwoven(),
+        }
+    }
+    strand::weave(sha256);
+    strand::weave(sha1);
+    outcomes
 }
 
 /// Hashes what is owed to one hash and to another. Only two of SHA-256 leave each other pauses.
@@ -122,94 +156,6 @@ fn pays() -> bool {
 #[cfg(not(target_arch = "x86_64"))]
 fn pays() -> bool {
     false
-}
-
-/// The loop. It runs inside the cipher, which is set up only once that way.
-struct Weave<'a, H> {
-    chain: &'a mut [u8; CIPHER_BLOCK_BYTES],
-    blocks: &'a mut [u8],
-    first: Option<&'a mut H>,
-    octets: &'a [u8],
-    last: Option<&'a mut H>,
-}
-
-impl<H> BlockSizeUser for Weave<'_, H> {
-    type BlockSize = U16;
-}
-
-impl<H: Piecewise> BlockCipherEncClosure for Weave<'_, H> {
-    #[inline(always)]
-    #[allow(
-        clippy::inline_always,
-        reason = "to be compiled for the instructions of the cipher that calls it"
-    )]
-    fn call<B: BlockCipherEncBackend<BlockSize = U16>>(self, backend: &B) {
-        let Self { chain, blocks, mut first, octets, mut last } = self;
-        let (pieces, tail) = match &mut first {
-            Some(hash) => begin(*hash, octets),
-            None => Default::default(),
-        };
-        let mut pieces = pieces.iter();
-        let (mut at, mut hashed) = (0, 0);
-        if let Some(hash) = &mut last
-            && let missing @ 1.. = missing_bytes(*hash)
-        {
-            // No piece of the ciphertext ends where one of the cipher does: the hash stays one more behind.
-            at = PIECE_BYTES.min(blocks.len());
-            hashed = missing.min(at);
-            chain_blocks(backend, chain, &mut blocks[..at]);
-            hash.update(&blocks[..hashed]);
-        }
-        let (mut first, mut last) = (first.map(Running::open), last.map(Running::open));
-        while let (done, Some(piece)) = split(blocks, at) {
-            if let Some(hash) = &mut first
-                && let Some(piece) = pieces.next()
-            {
-                hash.take(piece);
-            }
-            chain_blocks(backend, chain, piece);
-            if let Some(hash) = &mut last
-                && let Some(piece) = done[hashed..].first_chunk()
-            {
-                hash.take(piece);
-                hashed += PIECE_BYTES;
-            }
-            at += PIECE_BYTES;
-        }
-        chain_blocks(backend, chain, &mut blocks[at..]);
-        if let Some(hash) = first.map(Running::close) {
-            hash.update(pieces.as_slice().as_flattened());
-            hash.update(tail);
-        }
-        if let Some(hash) = last.map(Running::close) {
-            hash.update(&blocks[hashed..]);
-        }
-    }
-}
-
-/// CBC (RFC 3602 §2): each block is added to the ciphertext of the one before. Where this is not inlined, the cipher
-/// is called for every block, and half of the gain is lost.
-#[inline(always)]
-#[allow(clippy::inline_always, reason = "to be compiled for the instructions of the cipher that calls it")]
-fn chain_blocks<B: BlockCipherEncBackend<BlockSize = U16>>(
-    backend: &B,
-    chain: &mut [u8; CIPHER_BLOCK_BYTES],
-    blocks: &mut [u8],
-) {
-    let mut chained = u128::from_ne_bytes(*chain);
-    for block in blocks.as_chunks_mut().0 {
-        let mut octets = Array((chained ^ u128::from_ne_bytes(*block)).to_ne_bytes());
-        backend.encrypt_block((&mut octets).into());
-        *block = octets.0;
-        chained = u128::from_ne_bytes(*block);
-    }
-    *chain = chained.to_ne_bytes();
-}
-
-/// What is in front of a place, and the piece behind it, if there is a whole one.
-fn split(blocks: &mut [u8], at: usize) -> (&[u8], Option<&mut [u8; PIECE_BYTES]>) {
-    let (done, ahead) = blocks.split_at_mut(at);
-    (done, ahead.first_chunk_mut())
 }
 
 #[cfg(test)]
@@ -264,7 +210,9 @@ mod tests {
                 let content = octets(seed ^ 5, blocks * 16);
                 let mut encrypted = content.clone();
                 let debt = has.0.then_some(Owed { hasher: &mut first, octets: &owed });
-                encrypt(&mut woven, &mut encrypted, debt, has.1.then_some(&mut last)).unwrap();
+                let ciphertext = has.1.then_some(&mut last);
+                let lane = Lane { encryptor: &mut woven, blocks: &mut encrypted, owed: debt, ciphertext };
+                lane.run().unwrap();
                 let mut expected = content;
                 plain.encrypt(&mut expected).unwrap();
                 prop_assert!(encrypted == expected);
@@ -277,6 +225,74 @@ mod tests {
                 }
                 prop_assert_eq!(first.midstate(), first_plain.midstate());
                 prop_assert_eq!(last.midstate(), last_plain.midstate());
+            }
+        }
+    }
+
+    /// One file of several: its cipher, its hashes, and the sizes of its stretches and debts.
+    type Each = (ContentCipher, Option<HashAlgorithm>, Option<HashAlgorithm>, usize, Vec<(usize, usize)>);
+
+    fn each() -> impl Strategy<Value = Each> {
+        let hash = || {
+            let some =
+                prop::sample::select(vec![HashAlgorithm::Sha256, HashAlgorithm::Sha1, HashAlgorithm::Sha512]);
+            prop::option::weighted(0.7, some)
+        };
+        let cipher = prop_oneof![
+            4 => Just(ContentCipher::Aes256Cbc),
+            1 => Just(ContentCipher::Aes128Cbc),
+            1 => Just(ContentCipher::TripleDesCbc),
+        ];
+        (cipher, hash(), hash(), 0..200_usize, prop::collection::vec((0..60_usize, 0..900_usize), 3))
+    }
+
+    proptest! {
+        #[test]
+        fn several_at_a_time_are_as_if_each_was_alone(
+            files in prop::collection::vec(prop::option::of(each()), LANES_MAX),
+            seed: u64,
+        ) {
+            let mut states: Vec<_> = (files.iter().zip(0..))
+                .map(|(file, at)| {
+                    let (cipher, first, last, seen, _) = file.as_ref()?;
+                    let (key, chain) = (octets(seed ^ at, cipher.key_bytes()), octets(at, cipher.block_bytes()));
+                    let encryptor = || Encryptor::new(*cipher, &key, &chain).unwrap();
+                    let hashers = [first.map(|one| hasher(one, *seen)), last.map(|one| hasher(one, seen / 2))];
+                    Some([(encryptor(), hashers.clone()), (encryptor(), hashers)])
+                })
+                .collect();
+            for round in 0..3 {
+                let debts: Vec<_> = (files.iter().zip(0..))
+                    .map(|(file, at)| file.as_ref().map_or(Vec::new(), |file| octets(seed ^ at ^ 9, file.4[round].1)))
+                    .collect();
+                let mut contents: Vec<_> = (files.iter().zip(0..))
+                    .map(|(file, at)| file.as_ref().map_or(Vec::new(), |file| octets(at ^ 5, file.4[round].0 * 16)))
+                    .collect();
+                let mut expected = contents.clone();
+                let mut left = states.iter_mut().zip(&mut contents).zip(&debts);
+                let outcomes = encrypt(std::array::from_fn(|_| {
+                    let ((state, content), debt) = left.next()?;
+                    let [(encryptor, [first, last]), _] = state.as_mut()?;
+                    let owed = first.as_mut().map(|hasher| Owed { hasher, octets: debt });
+                    Some(Lane { encryptor, blocks: content, owed, ciphertext: last.as_mut() })
+                }));
+                prop_assert!(outcomes.iter().all(Result::is_ok));
+                for (((state, content), debt), expected) in
+                    states.iter_mut().zip(&contents).zip(&debts).zip(&mut expected)
+                {
+                    let Some([(woven, hashers), (alone, [first, last])]) = state else { continue };
+                    alone.encrypt(expected).unwrap();
+                    prop_assert!(content == expected);
+                    prop_assert_eq!(woven.chain(), alone.chain());
+                    if let Some(hasher) = first.as_mut() {
+                        hasher.update(debt);
+                    }
+                    if let Some(hasher) = last.as_mut() {
+                        hasher.update(expected);
+                    }
+                    let state = |hasher: &Option<Hasher>| hasher.as_ref().map(Hasher::midstate);
+                    prop_assert_eq!([state(&hashers[0]), state(&hashers[1])], [state(first), state(last)]);
+                }
             }
         }
     }

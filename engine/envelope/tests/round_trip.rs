@@ -6,10 +6,10 @@ mod pki;
 
 use std::sync::Arc;
 
-use odile_envelope::seal::{SealBack, SealFront, TransmittedHash};
+use odile_envelope::seal::{LANES_MAX, Push, SealBack, SealFront, TransmittedHash};
 use odile_envelope::{
-    CheckpointError, OpenCheckpoint, OpenFinish, Opener, SealCheckpoint, SealOptions, SealPlan, Sealer,
-    Services, Suite, deflate, stored,
+    CheckpointError, Misuse, OpenCheckpoint, OpenFinish, Opener, SealCheckpoint, SealOptions, SealPlan,
+    Sealer, Services, Suite, deflate, stored,
 };
 use pki::{drain, entropy, noise, open, pki, pump, request, seal, step_text, terms};
 use proptest::prelude::*;
@@ -117,6 +117,89 @@ fn the_parallel_halves_give_the_same_stream() {
 }
 
 /// Every checkpoint of a seal, with where it was taken.
+/// Where several sealers that go together are in their sources and streams.
+struct Beside {
+    plan: Arc<SealPlan>,
+    source: Vec<u8>,
+    sealer: Sealer,
+    stream: Vec<u8>,
+    taken: usize,
+}
+
+impl Beside {
+    fn new(suite: Suite, services: Services, bytes: usize) -> Self {
+        let source = step_text(bytes as u64, bytes);
+        let plan = plan(suite, services, bytes, small_pieces());
+        let sealer = Sealer::new(plan.clone(), services.sign.then(|| pki().alice.key())).unwrap();
+        Self { plan, source, sealer, stream: Vec::new(), taken: 0 }
+    }
+
+    fn push<'a>(&'a mut self, step: usize, out: &'a mut [u8]) -> Option<Push<'a>> {
+        let source = &self.source[self.taken..];
+        let is_done = self.sealer.is_done();
+        (!is_done).then_some(Push {
+            sealer: &mut self.sealer,
+            source: &source[..step.min(source.len())],
+            out,
+        })
+    }
+}
+
+#[test]
+fn several_sealed_together_are_what_each_is_alone_and_so_are_their_checkpoints() {
+    let sign = Services { sign: true, encrypt: true, ..Services::NONE };
+    let encrypt = Services { encrypt: true, ..Services::NONE };
+    let kinds = [
+        (Suite::S04, sign, 200_000),
+        (Suite::S04, encrypt, 90_001),
+        (Suite::S01, sign, 5_000),
+        (Suite::S02, sign, 120_007),
+        (Suite::S06, sign, 70_000),
+        (Suite::S04, Services::ALL, 60_000),
+        (Suite::S04, Services { sign: true, ..Services::NONE }, 33_333),
+        (Suite::S08, encrypt, 0),
+    ];
+    for (first, step) in (0..kinds.len()).zip([100_000, 1000, 7001, 16_400, 64, 333, 20_000, 4096]) {
+        let mut beside: [Beside; LANES_MAX] = std::array::from_fn(|at| {
+            let (suite, services, bytes) = kinds[(first + at) % kinds.len()];
+            Beside::new(suite, services, bytes)
+        });
+        let mut rooms: [Vec<u8>; LANES_MAX] = std::array::from_fn(|at| vec![0; 300 + at * 9001]);
+        while beside.iter().any(|one| !one.sealer.is_done()) {
+            let mut left = beside.iter_mut().zip(&mut rooms);
+            let pushes = std::array::from_fn(|_| left.next().and_then(|(one, room)| one.push(step, room)));
+            let outcomes = Sealer::push_together(pushes);
+            for ((one, room), progress) in beside.iter_mut().zip(&rooms).zip(outcomes) {
+                let progress = progress.unwrap();
+                one.taken += progress.consumed;
+                one.stream.extend_from_slice(&room[..progress.written]);
+                if let Some(checkpoint) = one.sealer.checkpoint() {
+                    let key = one.plan.services().sign.then(|| pki().alice.key());
+                    one.sealer = Sealer::resume(one.plan.clone(), key, &checkpoint).unwrap();
+                }
+            }
+        }
+        for one in &beside {
+            assert!(one.stream == seal(&one.plan, &one.source, 5000), "from kind {first} in steps of {step}");
+        }
+    }
+}
+
+#[test]
+fn a_source_that_is_too_long_stops_nobody_else() {
+    let encrypt = Services { encrypt: true, ..Services::NONE };
+    let (mut good, mut bad) =
+        (Beside::new(Suite::S04, encrypt, 9000), Beside::new(Suite::S04, encrypt, 9000));
+    bad.source.push(0);
+    let (mut room, mut other) = (vec![0; 20_000], vec![0; 20_000]);
+    let pushes = [bad.push(9001, &mut room), None, good.push(9000, &mut other), None];
+    let [refused, _, sealed, _] = Sealer::push_together(pushes);
+    assert_eq!(refused, Err(Misuse::SourceLength { expected: 9000 }));
+    let sealed = sealed.unwrap();
+    assert_eq!(sealed.consumed, 9000);
+    assert!(other[..sealed.written] == seal(&good.plan, &good.source, 30_000));
+}
+
 fn seal_checkpoints(plan: &Arc<SealPlan>, source: &[u8], step: usize) -> (Vec<u8>, Vec<Vec<u8>>) {
     let mut sealer = Sealer::new(plan.clone(), Some(pki().alice.key())).unwrap();
     let (mut stream, mut checkpoints, mut rest) = (Vec::new(), Vec::new(), source);

@@ -28,7 +28,7 @@ mod witness;
 
 pub use block_size::{blocks_of, octets_of_blocks};
 pub use checkpoint::{ArrivalCheckpoint, ArrivalState, DepartureCheckpoint, Place, Slot};
-pub use departure::{Departure, DepartureError, FillError, Form, Framing, Source};
+pub use departure::{Departure, DepartureError, Fill, FillError, Form, Framing, Source};
 pub use departures::{DEPARTURES_MAX, Departures};
 pub use incoming::{Incoming, IncomingError, Taken};
 pub use naming::{NameError, checked_dataset_name, dataset_name_from, inbox_file_name};

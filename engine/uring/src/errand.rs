@@ -6,6 +6,7 @@
 //! task ◀─output── slot ◀── worker
 //! ```
 
+use std::any::{Any, TypeId};
 use std::future::poll_fn;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,8 +23,23 @@ pub struct Errand<I, O> {
 
 struct Slot<I, O> {
     work: fn(I) -> O,
+    together: Option<Together<I, O>>,
     state: Mutex<(State<I, O>, Option<Waker>)>,
 }
+
+/// How several are done at once: so many at most.
+struct Together<I, O> {
+    work: fn(Vec<I>) -> Vec<O>,
+    batch_max: usize,
+}
+
+impl<I, O> Clone for Together<I, O> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<I, O> Copy for Together<I, O> {}
 
 enum State<I, O> {
     Idle,
@@ -38,12 +54,39 @@ enum State<I, O> {
 /// What the queue of the workers has of it.
 pub(crate) trait Run: Send + Sync {
     fn run(&self);
+
+    /// What it can be done together with.
+    fn company(&self) -> Option<Company>;
+
+    fn as_any(&self) -> &dyn Any;
+}
+
+/// Errands that can be done together.
+#[derive(Clone, Copy)]
+pub(crate) struct Company {
+    pub kind: TypeId,
+    /// So many at a time at most.
+    pub batch_max: usize,
+    pub run: fn(&[Arc<dyn Run>]),
 }
 
 impl<I: Send + 'static, O: Send + 'static> Errand<I, O> {
     /// `work` is done by these workers.
     pub fn new(workers: &Workers, work: fn(I) -> O) -> Self {
-        Self { slot: Arc::new(Slot::new(work)), workers: workers.clone() }
+        Self { slot: Arc::new(Slot::new(work, None)), workers: workers.clone() }
+    }
+
+    /// The same, for work of which one thread does several faster at a time, `batch_max` at most, than one after the
+    /// other: a worker does it with others of these types that wait, if no other worker is free for them. `together`
+    /// gives what came of each, in order. A panic ends all that was done together.
+    pub fn together(
+        workers: &Workers,
+        work: fn(I) -> O,
+        batch_max: usize,
+        together: fn(Vec<I>) -> Vec<O>,
+    ) -> Self {
+        let together = Some(Together { work: together, batch_max });
+        Self { slot: Arc::new(Slot::new(work, together)), workers: workers.clone() }
     }
 
     /// Does the work on a worker and wakes this task when it is done. If the future is dropped, the work still runs to
@@ -55,7 +98,7 @@ impl<I: Send + 'static, O: Send + 'static> Errand<I, O> {
     pub async fn run(&mut self, input: I) -> Result<O, io::Error> {
         if !matches!(self.slot.lock().0, State::Idle) {
             // What was given up may still be under way.
-            self.slot = Arc::new(Slot::new(self.slot.work));
+            self.slot = Arc::new(Slot::new(self.slot.work, self.slot.together));
         }
         self.slot.lock().0 = State::Waiting(input);
         if let Err(error) = self.workers.send(Arc::clone(&self.slot) as Arc<dyn Run>) {
@@ -83,8 +126,8 @@ impl<I: Send + 'static, O: Send + 'static> Errand<I, O> {
 }
 
 impl<I, O> Slot<I, O> {
-    fn new(work: fn(I) -> O) -> Self {
-        Self { work, state: Mutex::new((State::Idle, None)) }
+    fn new(work: fn(I) -> O, together: Option<Together<I, O>>) -> Self {
+        Self { work, together, state: Mutex::new((State::Idle, None)) }
     }
 
     fn lock(&self) -> MutexGuard<'_, (State<I, O>, Option<Waker>)> {
@@ -92,20 +135,52 @@ impl<I, O> Slot<I, O> {
     }
 }
 
-impl<I: Send, O: Send> Run for Slot<I, O> {
-    fn run(&self) {
-        let State::Waiting(input) = std::mem::replace(&mut self.lock().0, State::Begun) else { return };
-        // A panic ends this job, not the worker.
-        let outcome = catch_unwind(AssertUnwindSafe(|| (self.work)(input)));
+impl<I, O> Slot<I, O> {
+    fn begin(&self) -> Option<I> {
+        match std::mem::replace(&mut self.lock().0, State::Begun) {
+            State::Waiting(input) => Some(input),
+            _ => None,
+        }
+    }
+
+    fn end(&self, outcome: State<I, O>) {
         let waker = {
             let mut held = self.lock();
-            held.0 = outcome.map_or(State::Failed, State::Done);
+            held.0 = outcome;
             held.1.take()
         };
         if let Some(waker) = waker {
             waker.wake();
         }
     }
+}
+
+impl<I: Send + 'static, O: Send + 'static> Run for Slot<I, O> {
+    fn run(&self) {
+        let Some(input) = self.begin() else { return };
+        // A panic ends this job, not the worker.
+        let outcome = catch_unwind(AssertUnwindSafe(|| (self.work)(input)));
+        self.end(outcome.map_or(State::Failed, State::Done));
+    }
+
+    fn company(&self) -> Option<Company> {
+        let Together { batch_max, .. } = self.together?;
+        Some(Company { kind: TypeId::of::<Self>(), batch_max, run: run_batch::<I, O> })
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+fn run_batch<I: Send + 'static, O: Send + 'static>(errands: &[Arc<dyn Run>]) {
+    let slots = errands.iter().filter_map(|errand| errand.as_any().downcast_ref::<Slot<I, O>>());
+    let (slots, batch): (Vec<_>, Vec<_>) = slots.filter_map(|slot| Some((slot, slot.begin()?))).unzip();
+    let Some(together) = slots.first().and_then(|slot| slot.together) else { return };
+    // A panic ends this batch, not the worker.
+    let outcomes = catch_unwind(AssertUnwindSafe(|| (together.work)(batch))).unwrap_or_default();
+    let outcomes = outcomes.into_iter().map(State::Done).chain(std::iter::repeat_with(|| State::Failed));
+    slots.into_iter().zip(outcomes).for_each(|(slot, outcome)| slot.end(outcome));
 }
 
 #[cfg(test)]

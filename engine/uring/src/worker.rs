@@ -1,19 +1,21 @@
 //! Threads for what would hold up a shard: page faults of mapped files, hashing, deflating.
 
+use std::collections::VecDeque;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use crossbeam::channel::{self, Sender};
 use tokio::sync::oneshot;
 
-use crate::errand::Run;
+use crate::errand::{Company, Run};
 
 /// A fixed set of worker threads. Cloning gives another handle. The threads end when the last handle is gone.
 #[derive(Clone)]
 pub struct Workers {
-    jobs: Sender<Job>,
+    handle: Arc<Handle>,
     threads: usize,
 }
 
@@ -22,22 +24,31 @@ enum Job {
     Errand(Arc<dyn Run>),
 }
 
+/// What a worker does next.
+enum Next {
+    Job(Job),
+    /// Errands that are done together.
+    Batch(Vec<Arc<dyn Run>>, fn(&[Arc<dyn Run>])),
+}
+
 impl Workers {
     /// Starts `threads` threads (at least one).
     pub fn start(threads: usize) -> io::Result<Self> {
-        let (jobs, queue) = channel::bounded::<Job>(JOBS_MAX);
-        for number in 0..threads.max(1) {
-            let queue = queue.clone();
+        let threads = threads.max(1);
+        let handle = Arc::new(Handle(Arc::new(Queue::new(threads))));
+        for number in 0..threads {
+            let queue = Arc::clone(&handle.0);
             thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
-                for job in queue {
-                    match job {
-                        Job::Once(job) => job(),
-                        Job::Errand(errand) => errand.run(),
+                while let Some(next) = queue.take() {
+                    match next {
+                        Next::Job(Job::Once(job)) => job(),
+                        Next::Job(Job::Errand(errand)) => errand.run(),
+                        Next::Batch(errands, run) => run(&errands),
                     }
                 }
             })?;
         }
-        Ok(Self { jobs, threads: threads.max(1) })
+        Ok(Self { handle, threads })
     }
 
     /// How many threads there are.
@@ -69,10 +80,10 @@ impl Workers {
             let (batch, done) = (Arc::clone(&batch), done.clone());
             let job = Job::Once(Box::new(move || {
                 // A panic ends this batch, not the worker: the sender is dropped, which the caller sees.
-                let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| batch.help(&done)));
+                let _ = catch_unwind(AssertUnwindSafe(|| batch.help(&done)));
             }));
             // A full queue is no trouble: this thread does it all.
-            if self.jobs.try_send(job).is_err() {
+            if self.handle.0.put(job).is_err() {
                 break;
             }
         }
@@ -102,21 +113,117 @@ impl Workers {
         let (done, result) = oneshot::channel();
         let job = Job::Once(Box::new(move || {
             // A panic ends this job, not the worker: the sender is dropped, which the waiting task sees.
-            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
-            if let Ok(value) = outcome {
+            if let Ok(value) = catch_unwind(AssertUnwindSafe(work)) {
                 let _ = done.send(value);
             }
         }));
-        self.begin(job)?;
+        self.handle.0.put(job)?;
         result.await.map_err(|_| io::Error::other(FAILED))
     }
 
+    /// A worker that takes it also takes its share of the company that waits behind it: all of it if it is the only
+    /// worker. Nobody waits for company.
     pub(crate) fn send(&self, errand: Arc<dyn Run>) -> Result<(), io::Error> {
-        self.begin(Job::Errand(errand))
+        self.handle.0.put(Job::Errand(errand))
+    }
+}
+
+/// The last one closes the queue.
+struct Handle(Arc<Queue>);
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.0.jobs().is_closed = true;
+        self.0.is_there_more.notify_all();
+    }
+}
+
+/// Jobs that wait for a worker.
+struct Queue {
+    jobs: Mutex<Jobs>,
+    is_there_more: Condvar,
+    threads: usize,
+}
+
+#[derive(Default)]
+struct Jobs {
+    waiting: VecDeque<Job>,
+    is_closed: bool,
+}
+
+impl Queue {
+    fn new(threads: usize) -> Self {
+        Self { jobs: Mutex::default(), is_there_more: Condvar::new(), threads }
     }
 
-    fn begin(&self, job: Job) -> Result<(), io::Error> {
-        self.jobs.try_send(job).map_err(|_| io::Error::other("the workers are overloaded"))
+    fn jobs(&self) -> MutexGuard<'_, Jobs> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put(&self, job: Job) -> Result<(), io::Error> {
+        let mut jobs = self.jobs();
+        if jobs.waiting.len() >= JOBS_MAX {
+            return Err(io::Error::other("the workers are overloaded"));
+        }
+        jobs.waiting.push_back(job);
+        drop(jobs);
+        self.is_there_more.notify_one();
+        Ok(())
+    }
+
+    /// Waits for the next job, and takes what goes with it. None: there are no handles any more.
+    fn take(&self) -> Option<Next> {
+        let mut jobs = self.jobs();
+        loop {
+            let Some(job) = jobs.waiting.pop_front() else {
+                if jobs.is_closed {
+                    return None;
+                }
+                jobs = self.is_there_more.wait(jobs).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let Some(company) = job.company() else { return Some(Next::Job(job)) };
+            let same = jobs.waiting.iter().filter(|job| job.is_of(company)).count();
+            // The other workers have cores of their own, which are worth more than company.
+            let share = (same + 1).div_ceil(self.threads).min(company.batch_max);
+            return match job {
+                Job::Errand(errand) if share > 1 => {
+                    let mut batch = Vec::with_capacity(share);
+                    batch.push(errand);
+                    jobs.take_along(company, share, &mut batch);
+                    Some(Next::Batch(batch, company.run))
+                }
+                job => Some(Next::Job(job)),
+            };
+        }
+    }
+}
+
+impl Jobs {
+    /// Takes the first of a kind out of the others, until there are so many.
+    fn take_along(&mut self, company: Company, share: usize, batch: &mut Vec<Arc<dyn Run>>) {
+        let mut at = 0;
+        while batch.len() < share && at < self.waiting.len() {
+            if !self.waiting.get(at).is_some_and(|job| job.is_of(company)) {
+                at += 1;
+            } else if let Some(Job::Errand(errand)) = self.waiting.remove(at) {
+                batch.push(errand);
+            }
+        }
+    }
+}
+
+impl Job {
+    /// What it can be done together with.
+    fn company(&self) -> Option<Company> {
+        match self {
+            Self::Once(_) => None,
+            Self::Errand(errand) => errand.company(),
+        }
+    }
+
+    fn is_of(&self, company: Company) -> bool {
+        self.company().is_some_and(|found| found.kind == company.kind)
     }
 }
 
@@ -189,6 +296,101 @@ mod tests {
         assert!(outcome.is_err());
         // The worker lives on.
         assert_eq!(workers.map(vec![1, 2], |number| number).unwrap(), [1, 2]);
+    }
+
+    /// How many were done together, or a panic.
+    fn company(workers: &Workers) -> crate::Errand<bool, usize> {
+        crate::Errand::together(
+            workers,
+            |panics| {
+                assert!(!panics, "on purpose");
+                1
+            },
+            4,
+            |batch| {
+                assert!(batch.iter().all(|panics| !panics), "on purpose");
+                vec![batch.len(); batch.len()]
+            },
+        )
+    }
+
+    /// Starts work on all workers that goes on until the sender is dropped.
+    fn hold(workers: &Workers) -> Sender<()> {
+        let (open, gate) = channel::bounded(0);
+        let (begun, has_begun) = channel::unbounded();
+        for _ in 0..workers.threads() {
+            let (gate, begun) = (gate.clone(), begun.clone());
+            let job = Job::Once(Box::new(move || {
+                let _ = begun.send(());
+                let _ = gate.recv();
+            }));
+            workers.handle.0.put(job).unwrap();
+        }
+        for _ in 0..workers.threads() {
+            has_begun.recv().unwrap();
+        }
+        open
+    }
+
+    fn block_on<R>(future: impl Future<Output = R>) -> R {
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+    }
+
+    #[test]
+    fn what_waits_is_done_together_but_no_more_than_may_be() {
+        let workers = Workers::start(1).unwrap();
+        let open = hold(&workers);
+        let mut errands = [(); 6].map(|()| company(&workers));
+        let found = block_on(async {
+            let [one, two, three, four, five, six] = errands.each_mut().map(|errand| errand.run(false));
+            let between = workers.run(|| 0);
+            let opening = async { drop(open) };
+            let done = tokio::join!(one, two, three, between, four, five, six, opening);
+            [done.0, done.1, done.2, done.3, done.4, done.5, done.6].map(Result::unwrap)
+        });
+        assert_eq!(found, [4, 4, 4, 0, 4, 2, 2]);
+        assert_eq!(block_on(errands[0].run(false)).unwrap(), 1, "nobody waits for company");
+    }
+
+    #[test]
+    fn each_worker_takes_its_share_only() {
+        let workers = Workers::start(2).unwrap();
+        let open = hold(&workers);
+        let mut errands = [(); 4].map(|()| company(&workers));
+        let found = block_on(async {
+            let [one, two, three, four] = errands.each_mut().map(|errand| errand.run(false));
+            let done = tokio::join!(one, two, three, four, async { drop(open) });
+            [done.0, done.1, done.2, done.3].map(Result::unwrap)
+        });
+        // Whoever comes first takes two of four; then two are left for two workers.
+        assert_eq!(found, [2, 2, 1, 1]);
+    }
+
+    #[test]
+    fn a_panic_is_an_error_of_those_that_were_together() {
+        let workers = Workers::start(1).unwrap();
+        let open = hold(&workers);
+        let mut errands = [company(&workers), company(&workers)];
+        let (one, other, ()) = block_on(async {
+            let [one, other] = errands.each_mut();
+            tokio::join!(one.run(false), other.run(true), async { drop(open) })
+        });
+        assert!(one.is_err() && other.is_err());
+        assert_eq!(block_on(errands[0].run(false)).unwrap(), 1, "the worker lives on");
+    }
+
+    #[test]
+    fn the_threads_end_with_the_last_handle_and_what_was_asked_for_before() {
+        let workers = Workers::start(1).unwrap();
+        let queue = Arc::downgrade(&workers.handle.0);
+        let (done, is_done) = channel::bounded(1);
+        let job = Job::Once(Box::new(move || done.send(()).unwrap()));
+        workers.clone().handle.0.put(job).unwrap();
+        drop(workers);
+        is_done.recv().unwrap();
+        while queue.strong_count() > 0 {
+            thread::yield_now();
+        }
     }
 
     static PANICKED: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);

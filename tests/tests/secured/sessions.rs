@@ -2,11 +2,13 @@
 
 use std::net::{SocketAddr, TcpListener};
 
-use odile_station::{Event, Listen};
+use odile_station::envelope::{Services, Suite};
+use odile_station::{Event, Listen, Options};
+use odile_tests::pki::issued;
 use odile_tests::station::{TestStation, equipped_pair, options, secure_pair};
 use odile_wire::EndSessionReason;
 
-use crate::{assert_proven, content, everything, received, send};
+use crate::{assert_proven, content, everything, received, send, wish};
 
 fn opened_sessions(station: &TestStation) -> usize {
     let events = station.events.all();
@@ -33,6 +35,50 @@ fn fifty_files_and_their_receipts_go_in_one_session() {
     assert!(received(&alpha, "beta") == contents);
     assert_proven(&beta, sent.len());
     assert_eq!(opened_sessions(&alpha), 1);
+}
+
+#[test]
+fn one_worker_seals_files_for_several_partners_at_the_same_time() {
+    let mut alpha = TestStation::new("O0013ALPHA");
+    alpha.give_key(&issued("alpha"));
+    let names = ["beta", "gamma", "delta", "epsilon", "zeta"];
+    let partners = names.map(|name| {
+        let mut partner = TestStation::new(&format!("O0013{}", name.to_uppercase()));
+        partner.give_key(&issued(name));
+        partner.give_certificate("alpha", "shared", &issued("alpha"));
+        partner.add_partner("alpha", "code = \"O0013ALPHA\"\ntransport = \"tls\"\n");
+        let address = partner.start_secure(options());
+        alpha.give_certificate(name, "shared", &issued(name));
+        let code = format!("code = \"O0013{}\"", name.to_uppercase());
+        alpha.add_partner(name, &format!("{code}\naddress = \"{address}\"\ntransport = \"tls\"\n"));
+        partner
+    });
+    alpha.start_secure(Options { pool_blocks: 32, checkpoint_bytes: 1 << 20, ..options() });
+    let encrypt = Services { encrypt: true, ..Services::NONE };
+    let sign = Services { sign: true, ..encrypt };
+    let mut sent = Vec::new();
+    for (number, services) in [sign, encrypt, Services::ALL, sign].into_iter().enumerate() {
+        for (seed, name) in names.into_iter().enumerate() {
+            let content = content(number * 10 + seed, 1_500_000 + seed * 700_001);
+            let path = alpha.write(&format!("{name}{number}"), &content);
+            // Compressed ones go among the others, and are none of them.
+            let suite = if number == 1 { Suite::S02 } else { Suite::S04 };
+            sent.push((name, send(&alpha, name, &path, wish(services, number == 3, suite)), content));
+        }
+    }
+    for (_, transfer, _) in &sent {
+        alpha.wait_state(transfer, "delivered");
+    }
+    assert_proven(&alpha, names.len());
+    for (partner, name) in partners.iter().zip(names) {
+        let mut found = received(partner, "alpha");
+        let mut expected: Vec<_> =
+            sent.iter().filter(|file| file.0 == name).map(|(_, _, content)| content.clone()).collect();
+        found.sort();
+        expected.sort();
+        assert!(found == expected, "{name}");
+    }
+    assert!(alpha.spool().is_empty());
 }
 
 /// An address that nobody listens at.
@@ -112,11 +158,11 @@ fn an_unusable_file_is_rejected_with_a_signed_receipt() {
     let (alpha, beta) = {
         let (alpha, beta) = equipped_pair();
         let folder = beta.home().certificates(&"alpha".parse().unwrap());
-        beta.give_certificate("alpha", "encryption", &odile_tests::pki::issued("alpha, lost"));
+        beta.give_certificate("alpha", "encryption", &issued("alpha, lost"));
         std::fs::create_dir_all(folder.join("tls")).unwrap();
         // For everything else it is the one that alpha has.
         for purpose in ["tls", "signing", "authentication"] {
-            beta.give_certificate("alpha", purpose, &odile_tests::pki::issued("alpha"));
+            beta.give_certificate("alpha", purpose, &issued("alpha"));
         }
         std::fs::remove_dir_all(folder.join("shared")).unwrap();
         odile_tests::station::joined(alpha, beta, "[receive]\nrefuse_with = \"nerp\"\n", "")

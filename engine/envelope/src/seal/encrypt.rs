@@ -10,7 +10,7 @@ use crate::error::{CheckpointError, Misuse};
 use crate::queue::Queue;
 use crate::seal::checkpoint::EncryptState;
 use crate::seal::plan::SealPlan;
-use crate::weave::{self, Owed, STRETCH_BYTES};
+use crate::weave::{Lane, Owed, STRETCH_BYTES};
 
 /// Octets that will come for certain. Segments are cut from units, so that they never depend on buffers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,14 @@ pub(super) trait Middle {
 
     /// What was read, but not hashed yet where it comes from: the caller hashes it.
     fn owed(&mut self) -> Option<Owed<'_>>;
+}
+
+/// Octets that are in place.
+#[derive(Clone, Copy)]
+pub(super) struct Prepared {
+    pub framing: usize,
+    /// Behind the framing, whole blocks still to be encrypted. None: there is no more room or content.
+    pub content: usize,
 }
 
 /// The layer: content in, EnvelopedData out.
@@ -112,50 +120,57 @@ impl EncryptLayer {
         self.unit_left == 0 && self.segment_left == 0 && self.queue.is_empty()
     }
 
-    /// Writes to the front of `out`, and hashes that. Less than all of it: the middle has nothing, or all is done.
-    pub fn pull(
+    /// Writes to the front of `out` up to a stretch of content, which is there to be encrypted; hashes the framing
+    /// before it.
+    pub fn prepare(
         &mut self,
         middle: &mut dyn Middle,
         out: &mut [u8],
         mut transmitted: Option<&mut Hasher>,
-    ) -> Result<usize, Misuse> {
-        let mut written = 0;
+    ) -> Result<Prepared, Misuse> {
+        let mut framing = 0;
         loop {
-            let room = &mut out[written..];
-            let framing = self.queue.drain_into(room);
-            let (framed, room) = room.split_at_mut(framing);
+            let room = &mut out[framing..];
+            let drained = self.queue.drain_into(room);
+            let (framed, room) = room.split_at_mut(drained);
             if let Some(transmitted) = &mut transmitted {
                 transmitted.update(framed);
             }
-            written += framing;
+            framing += drained;
             if room.is_empty() || self.is_closed {
-                return Ok(written);
+                return Ok(Prepared { framing, content: 0 });
             }
             if self.segment_left == 0 {
                 if !self.open_segment(middle)? {
-                    return Ok(written);
+                    return Ok(Prepared { framing, content: 0 });
                 }
                 continue;
             }
             let left = usize::try_from(self.segment_left).unwrap_or(usize::MAX);
             let stretch = room.len().min(left).min(STRETCH_BYTES);
             let whole = stretch / self.block_bytes * self.block_bytes;
-            let made = if whole == 0 {
-                // No room for a block: it waits in the queue.
-                let mut block = [0; BLOCK_BYTES_MAX];
-                let made = self.fill(middle, &mut block[..self.block_bytes], None)?;
-                self.queue.push(&block[..made]);
-                made
-            } else {
-                let made = self.fill(middle, &mut room[..whole], transmitted.as_deref_mut())?;
-                written += made;
-                made
-            };
-            if made == 0 {
-                return Ok(written);
+            if whole > 0 {
+                let content = self.read(middle, &mut room[..whole])?;
+                self.segment_left -= content as u64;
+                return Ok(Prepared { framing, content });
             }
+            // No room for a block: it waits in the queue.
+            let mut block = [0; BLOCK_BYTES_MAX];
+            let made = self.read(middle, &mut block[..self.block_bytes])?;
+            if made == 0 {
+                return Ok(Prepared { framing, content: 0 });
+            }
+            let blocks = &mut block[..made];
+            let encryptor = &mut self.encryptor;
+            Lane { encryptor, blocks, owed: middle.owed(), ciphertext: None }.run()?;
+            self.queue.push(&block[..made]);
             self.segment_left -= made as u64;
         }
+    }
+
+    /// What encrypts that.
+    pub fn encryptor(&mut self) -> &mut Encryptor {
+        &mut self.encryptor
     }
 
     /// Opens the next segment, or closes the envelope. False if the middle has nothing.
@@ -192,13 +207,8 @@ impl EncryptLayer {
         Ok(true)
     }
 
-    /// Fills `blocks` with ciphertext as far as there is content, and hashes that. The content is read into place.
-    fn fill(
-        &mut self,
-        middle: &mut dyn Middle,
-        blocks: &mut [u8],
-        transmitted: Option<&mut Hasher>,
-    ) -> Result<usize, Misuse> {
+    /// Fills `blocks` as far as there is content for whole ones.
+    fn read(&mut self, middle: &mut dyn Middle, blocks: &mut [u8]) -> Result<usize, Misuse> {
         blocks[..self.carry_bytes].copy_from_slice(&self.carry[..self.carry_bytes]);
         let mut at = self.carry_bytes;
         while at < blocks.len() && self.unit_left > 0 {
@@ -220,7 +230,6 @@ impl EncryptLayer {
         let whole = at - at % self.block_bytes;
         self.carry_bytes = at - whole;
         self.carry[..self.carry_bytes].copy_from_slice(&blocks[whole..at]);
-        weave::encrypt(&mut self.encryptor, &mut blocks[..whole], middle.owed(), transmitted)?;
         Ok(whole)
     }
 }

@@ -26,8 +26,11 @@ mod parallel;
 pub(crate) mod plan;
 mod sealer;
 pub(crate) mod sign;
+mod together;
 
 pub use checkpoint::{BackCheckpoint, FrontCheckpoint, SealCheckpoint};
 pub use parallel::{SealBack, SealFront};
 pub use plan::{ContentKey, Embed, SealOptions, SealPlan, SealRequest, TransmittedHash};
-pub use sealer::{SealProgress, Sealer};
+pub use sealer::{Push, SealProgress, Sealer};
+
+pub use crate::weave::LANES_MAX;

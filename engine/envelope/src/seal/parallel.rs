@@ -8,11 +8,11 @@ use crate::error::{CheckpointError, Misuse};
 use crate::key::PrivateKey;
 use crate::queue::UpTo;
 use crate::seal::checkpoint::{BackCheckpoint, FrontCheckpoint};
-use crate::seal::encrypt::{EncryptLayer, Middle};
+use crate::seal::encrypt::{EncryptLayer, Middle, Prepared};
 use crate::seal::front::{SignLayer, Source};
 use crate::seal::pack::Packer;
 use crate::seal::plan::{SealPlan, TransmittedHash};
-use crate::weave::{self, Owed, STRETCH_BYTES};
+use crate::weave::{self, Lane, Owed, STRETCH_BYTES};
 
 /// The first half: cuts the source, signed if the plan says so, into chunks.
 ///
@@ -201,15 +201,36 @@ impl Outlet {
     }
 
     pub fn pull(&mut self, middle: &mut dyn Middle, out: &mut [u8]) -> Result<usize, Misuse> {
-        let written = if let Some(encrypt) = &mut self.encrypt {
-            encrypt.pull(middle, out, self.transmitted.as_mut())?
+        let mut written = 0;
+        loop {
+            let Prepared { framing, content } = self.prepare(middle, &mut out[written..])?;
+            let blocks = &mut out[written + framing..][..content];
+            written += framing + content;
+            match self.lane(blocks, middle.owed()) {
+                Some(lane) if content > 0 => lane.run()?,
+                _ => return Ok(written),
+            }
+        }
+    }
+
+    /// Writes to the front of `out` up to content that [`Outlet::lane`] has to encrypt before anything else.
+    pub fn prepare(&mut self, middle: &mut dyn Middle, out: &mut [u8]) -> Result<Prepared, Misuse> {
+        let prepared = if let Some(encrypt) = &mut self.encrypt {
+            encrypt.prepare(middle, out, self.transmitted.as_mut())?
         } else {
             // Nobody asks for units; they are only there for segments of ciphertext.
             let _ = middle.next_unit();
-            self.read(middle, out)?
+            Prepared { framing: self.read(middle, out)?, content: 0 }
         };
-        self.position += written as u64;
-        Ok(written)
+        self.position += (prepared.framing + prepared.content) as u64;
+        Ok(prepared)
+    }
+
+    /// What is to be done with content that was prepared. None without encryption.
+    pub fn lane<'a>(&'a mut self, blocks: &'a mut [u8], owed: Option<Owed<'a>>) -> Option<Lane<'a>> {
+        let Self { encrypt, transmitted, .. } = self;
+        let encryptor = encrypt.as_mut()?.encryptor();
+        Some(Lane { encryptor, blocks, owed, ciphertext: transmitted.as_mut() })
     }
 
     fn read(&mut self, middle: &mut dyn Middle, out: &mut [u8]) -> Result<usize, Misuse> {

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use odile_catalog::{Outbound, Transmitted};
-use odile_envelope::seal::TransmittedHash;
+use odile_envelope::seal::{LANES_MAX, TransmittedHash};
 use odile_envelope::{Certificate, Identity, Misuse, SealOptions, SealPlan, SealRequest, Services, Suite};
 use odile_transfer::{
-    Compress, Departure, DepartureCheckpoint, DepartureError, FillError, Form, Framing, PackedChunk,
+    Compress, Departure, DepartureCheckpoint, DepartureError, Fill, FillError, Form, Framing, PackedChunk,
     PlainChunk, RestartUnit, ResumeError, StagingError,
 };
 use odile_uring::{Block, Errand, Source, SourceError, SourceIdentity, Workers};
@@ -273,20 +273,48 @@ impl Pump {
     /// Fills a block with at most `credit` Data Exchange Buffers, in its first `room` octets. On a worker.
     fn fill(empty: Empty) -> Full {
         let Empty { mut pump, mut block, room, credit } = empty;
-        let filled = pump.fill_block(block.get_mut(..room).unwrap_or_default(), credit);
+        let Self { source, departure, workers, .. } = pump.as_mut();
+        let room = block.get_mut(..room).unwrap_or_default();
+        let outcome = departure.fill(source, room, credit, &mut OnWorkers(workers));
+        let filled = pump.finished(outcome);
         Full { pump, block, filled }
+    }
+
+    /// Several at once, whose ciphers wait for themselves and not for each other.
+    fn fill_together(mut batch: Vec<Empty>) -> Vec<Full> {
+        let workers: Vec<_> = batch.iter().map(|empty| empty.pump.workers.clone()).collect();
+        let mut compress: Vec<_> = workers.iter().map(OnWorkers).collect();
+        let mut left = batch.iter_mut().zip(&mut compress);
+        let fills = std::array::from_fn(|_| {
+            let (Empty { pump, block, room, credit }, compress) = left.next()?;
+            let Self { source, departure, .. } = pump.as_mut();
+            let block = block.get_mut(..*room).unwrap_or_default();
+            Some(Fill { departure, source, block, buffers_max: *credit, compress })
+        });
+        let outcomes = Departure::fill_together(fills);
+        let finish = |(Empty { pump, block, .. }, outcome)| {
+            let filled = pump.finished(outcome);
+            Full { pump, block, filled }
+        };
+        batch.into_iter().zip(outcomes).map(finish).collect()
     }
 
     /// What fills blocks on workers.
     pub(super) fn filling(&self) -> Errand<Empty, Full> {
+        if self.departure.weaves() {
+            return Errand::together(&self.workers, Self::fill, LANES_MAX, Self::fill_together);
+        }
         Errand::new(&self.workers, Self::fill)
     }
 
-    fn fill_block(&mut self, block: &mut [u8], credit: u16) -> Result<Filled, PumpError> {
-        let Self { source, departure, workers, expected, .. } = self;
-        let filled = departure.fill(source, block, credit, &mut OnWorkers(workers))?;
-        if departure.is_finished() {
-            source.0.check(expected)?;
+    /// The source must be what it was when its last octet is framed.
+    fn finished(
+        &self,
+        outcome: Result<odile_transfer::Filled, FillError<SourceError>>,
+    ) -> Result<Filled, PumpError> {
+        let filled = outcome?;
+        if self.departure.is_finished() {
+            self.source.0.check(&self.expected)?;
         }
         Ok(Filled { length: filled.written, buffers: filled.buffers })
     }

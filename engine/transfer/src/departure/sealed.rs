@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use odile_envelope::seal::LANES_MAX;
 use odile_envelope::{PrivateKey, SealPlan};
 use odile_wire::BLOCK_BYTES;
 use odile_wire::command::EndFile;
@@ -12,7 +13,7 @@ use crate::checkpoint::{DepartureCheckpoint, DepartureState};
 use crate::outgoing::{Filled, Outgoing};
 use crate::packed::Compress;
 use crate::restart::{RestartUnit, ResumeError};
-use crate::staging::{Staging, StagingCheckpoint};
+use crate::staging::{Filling, Staging, StagingCheckpoint};
 use crate::witness::Transmitted;
 
 pub(super) struct SealedDeparture {
@@ -108,16 +109,23 @@ impl SealedDeparture {
         Ok(())
     }
 
-    pub fn frame<S: Source>(
-        &mut self,
-        source: &mut S,
-        room: &mut [u8],
-        buffers_max: u16,
-        compress: &mut dyn Compress,
-    ) -> Result<Filled, FillError<S::Error>> {
-        while self.staging.wants_source() {
-            self.stage(source, compress)?;
-        }
+    /// Whether there is too little in the stage to go on framing.
+    pub fn wants_source(&self) -> bool {
+        self.staging.wants_source()
+    }
+
+    /// Whether [`stage_together`] is faster than one after the other.
+    pub fn weaves(&self) -> bool {
+        self.staging.weaves()
+    }
+
+    /// Whether it pays to fill the stage although nobody waits for that: beside another one that is filled.
+    pub fn may_be_staged(&self) -> bool {
+        self.staging.weaves() && !self.is_catching_up() && self.staging.room() >= WORTH_STAGING_BYTES
+    }
+
+    /// Frames what is staged.
+    pub fn frame<E>(&mut self, room: &mut [u8], buffers_max: u16) -> Result<Filled, FillError<E>> {
         let (octets, end) = self.staging.staged();
         let filled = self.outgoing.fill(octets, end, room, buffers_max).map_err(FillError::Content)?;
         self.staging.used(filled.consumed);
@@ -125,7 +133,7 @@ impl SealedDeparture {
     }
 
     /// Fills the stage.
-    fn stage<S: Source>(
+    pub fn stage<S: Source>(
         &mut self,
         source: &mut S,
         compress: &mut dyn Compress,
@@ -198,6 +206,76 @@ impl SealedDeparture {
         self.staging.transmitted()
     }
 }
+
+/// Fills the stages of several files without compression, whose ciphers run in one loop. An error is that of one file
+/// only.
+pub(super) fn stage_together<S: Source>(
+    mut files: [Option<(&mut SealedDeparture, &mut S)>; LANES_MAX],
+) -> [Result<(), FillError<S::Error>>; LANES_MAX] {
+    files.iter_mut().flatten().for_each(|(sealed, _)| sealed.keep());
+    let mut outcomes = [const { Ok(()) }; LANES_MAX];
+    // One source at a time can be looked at, so that what goes together is copied first.
+    let mut pieces: [_; LANES_MAX] = std::array::from_fn(|at| Piece::new(files[at].is_some()));
+    while files.iter().any(Option::is_some) {
+        for ((file, piece), outcome) in files.iter_mut().zip(&mut pieces).zip(&mut outcomes) {
+            if let Some((sealed, source)) = file
+                && let Err(error) = piece.read(*source, sealed.staging.source_position())
+            {
+                (*outcome, *file) = (Err(FillError::Source(error)), None);
+            }
+        }
+        let before = files.each_ref().map(|file| file.as_ref().map(|(sealed, _)| sealed.staging.room()));
+        let mut left = files.iter_mut().zip(&pieces);
+        let staged = Filling::run(std::array::from_fn(|_| {
+            let (file, piece) = left.next()?;
+            let (sealed, _) = file.as_mut()?;
+            Some(Filling::new(&mut sealed.staging, piece.octets(), piece.end))
+        }));
+        for (((file, outcome), staged), before) in files.iter_mut().zip(&mut outcomes).zip(staged).zip(before)
+        {
+            let room = file.as_ref().map(|(sealed, _)| sealed.staging.room());
+            if let Err(error) = staged {
+                (*outcome, *file) = (Err(error.into()), None);
+            } else if room == Some(0) || room == before {
+                *file = None;
+            }
+        }
+    }
+    outcomes
+}
+
+/// Some of a source, copied.
+struct Piece {
+    room: Vec<u8>,
+    length: usize,
+    end: End,
+}
+
+impl Piece {
+    fn new(is_wanted: bool) -> Self {
+        Self { room: vec![0; if is_wanted { PIECE_BYTES } else { 0 }], length: 0, end: End::More }
+    }
+
+    fn read<S: Source>(&mut self, source: &mut S, position: u64) -> Result<(), S::Error> {
+        let Self { room, length, end } = self;
+        source.look(position, 1, &mut |octets, reached| {
+            *length = octets.len().min(room.len());
+            if let (Some(room), Some(octets)) = (room.get_mut(..*length), octets.get(..*length)) {
+                room.copy_from_slice(octets);
+            }
+            *end = if *length == octets.len() { reached } else { End::More };
+        })
+    }
+
+    fn octets(&self) -> &[u8] {
+        self.room.get(..self.length).unwrap_or_default()
+    }
+}
+
+/// What fits into the nearest caches for all of them.
+const PIECE_BYTES: usize = 16 * 1024;
+/// Less room than this waits until more of the stage is used up.
+const WORTH_STAGING_BYTES: usize = 256 * 1024;
 
 fn departure_checkpoint(state: StagingCheckpoint) -> DepartureCheckpoint {
     DepartureCheckpoint {

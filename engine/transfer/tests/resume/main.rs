@@ -11,4 +11,5 @@ mod refusals;
 mod sample;
 mod sender;
 mod staging;
+mod together;
 mod transfers;
