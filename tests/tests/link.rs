@@ -248,7 +248,8 @@ fn a_disk_is_measured_with_and_without_checkpoints() {
         run(folder.path(), &["--output", "json", "link", "disk", path, "--amount", "4MiB", "--rounds", "1"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     let result: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(result["kinds"].as_array().unwrap().len(), 4);
+    assert_eq!(result["kinds"].as_array().unwrap().len(), 5);
+    assert_eq!(result["kinds"][4]["kind"], "written directly, checkpoints");
     assert!(result["kinds"][2]["octets_per_second"].as_f64().unwrap() > 0.0);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
