@@ -43,9 +43,7 @@ const MODES: [Mode; 5] = [
     // Nothing.
     Mode { name: "plain", is_secure: false, direct: Direct::Off, services: NOTHING, most: 0.5 },
     Mode { name: "plain, direct", is_secure: false, direct: Direct::Both, services: NOTHING, most: 0.5 },
-    // rustls: each record of 16 KiB in a vector of its own when it is sealed, and in another when it is opened. A block is
-    // 32 records and a bit, each way.
-    Mode { name: "tls", is_secure: true, direct: Direct::Off, services: NOTHING, most: 68.0 },
+    Mode { name: "tls", is_secure: true, direct: Direct::Off, services: NOTHING, most: 0.5 },
     // About seven for each filling of the stage (1 MiB): the state that another attempt would go on from.
     Mode {
         name: "sign+encrypt",
