@@ -2,7 +2,7 @@
 //!
 //! The catalog takes the caller's word for a position; what is needed besides to go on lies beside the `.part` file.
 
-use rusqlite::{Connection, named_params, params};
+use rusqlite::{Connection, Transaction, named_params, params};
 
 use crate::column;
 use crate::database::Catalog;
@@ -14,8 +14,8 @@ use crate::state::InboundState;
 use crate::transfer_ref::TransferRef;
 
 impl Catalog {
-    /// So many octets of the transmitted file are safely here. One update of one row, without a line in the story; soon
-    /// durable.
+    /// So many octets of the transmitted file are safely here. One update of one row, without a line in the story; from
+    /// the second on, soon durable.
     ///
     /// # Errors
     /// [`CatalogError::IllegalTransition`] if the file is not `Receiving`.
@@ -26,14 +26,17 @@ impl Catalog {
         now_ms: i64,
     ) -> Result<(), CatalogError> {
         let position_bytes = column::signed("position", position_bytes)?;
-        self.write_soon("note a position in", |tx| {
+        let is_first = self.inbound(id)?.is_some_and(|inbound| inbound.position_bytes == 0);
+        let work = |tx: &Transaction<'_>| {
             let changed = tx
                 .prepare_cached(
                     "UPDATE inbound SET position_bytes = ?2, changed_ms = ?3 WHERE id = ?1 AND state = 'receiving'",
                 )?
                 .execute(params![id, position_bytes, now_ms])?;
             if changed == 0 { Err(not_receiving(&inbound::existing(tx, id)?)) } else { Ok(()) }
-        })
+        };
+        // The first one makes the file itself durable: a checkpoint without it would be thrown away.
+        if is_first { self.write(POSITION, work) } else { self.write_soon(POSITION, work) }
     }
 
     /// The session, or the process, ended before the file did. It stays `Receiving`, or becomes so again from `Landing`:
@@ -150,3 +153,5 @@ fn nothing_to_resume(new: &NewInbound) -> Failure {
 
 /// No state, but what happens to a file that stays `Receiving`.
 const INTERRUPTED: &str = "interrupted";
+
+const POSITION: &str = "note a position in";

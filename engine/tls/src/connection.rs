@@ -132,19 +132,37 @@ impl Tls {
         content: &mut Vec<u8>,
         send: &mut Vec<u8>,
     ) -> InPlace {
+        let mut at = 0;
+        let mut end = Ok(Received::Open);
+        let mut is_first = true;
+        while self.is_handshaking() && matches!(end, Ok(Received::Open)) && (is_first || at < input.len()) {
+            is_first = false;
+            // One record at a time: what follows the handshake is not for rustls, which would act on it.
+            let rest = input.get(at..).unwrap_or_default();
+            let count = missing_octets(&self.pending).unwrap_or(rest.len()).min(rest.len());
+            self.pending.extend_from_slice(rest.get(..count).unwrap_or_default());
+            at += count;
+            end = self.process_pending(content, send).and_then(|received| {
+                if self.pending.len() > PENDING_BYTES_MAX {
+                    return Err(too_many_pieces());
+                }
+                self.go_on_without_rustls().map(|()| received)
+            });
+        }
+        let rest = input.get_mut(at..).unwrap_or_default();
+        if !matches!(end, Ok(Received::Open)) || (rest.is_empty() && !is_first) {
+            return InPlace { front: 0, end };
+        }
         if let Side::Records(records) = &mut self.side {
-            let (front, end) = records.open(input, content, send);
+            let (front, end) = records.open(rest, content, send);
+            input.copy_within(at..at + front, 0);
             return InPlace { front, end: end.map_err(TlsError::from) };
         }
-        let end = self.receive_from_rustls(input, content, send);
-        let end = match end {
-            Ok(Received::Open) => self.go_on_without_rustls().map(|()| Received::Open),
-            end => end,
-        };
-        InPlace { front: 0, end }
+        InPlace { front: 0, end: self.receive_from_rustls(rest, content, send) }
     }
 
-    /// After the handshake of TLS 1.3, when rustls has nothing half read and nothing to say.
+    /// At the end of the handshake of TLS 1.3, if rustls has nothing half read and nothing to say. Not later: then it
+    /// may have changed keys already.
     fn go_on_without_rustls(&mut self) -> Result<(), TlsError> {
         let (version, is_busy) = match &self.side {
             Side::Client(connection) => {
@@ -212,9 +230,7 @@ impl Tls {
             received = self.process_pending(content, send)?;
         }
         if self.pending.len() > PENDING_BYTES_MAX {
-            return Err(TlsError::Protocol(rustls::Error::General(
-                "the peer's handshake message has more pieces than any that is honest".to_owned(),
-            )));
+            return Err(too_many_pieces());
         }
         Ok(received)
     }
@@ -436,6 +452,12 @@ fn append(send: &mut Vec<u8>, mut write: impl FnMut(&mut [u8]) -> Result<usize, 
 
 fn broken() -> TlsError {
     TlsError::Protocol(rustls::Error::General("the connection failed before".to_owned()))
+}
+
+fn too_many_pieces() -> TlsError {
+    TlsError::Protocol(rustls::Error::General(
+        "the peer's handshake message has more pieces than any that is honest".to_owned(),
+    ))
 }
 
 fn too_small() -> TlsError {

@@ -27,14 +27,14 @@ pub(crate) struct Records {
     pending: Vec<u8>,
     /// The beginning of a handshake message.
     message: Vec<u8>,
-    /// Handshake messages since the last content.
-    messages: u32,
+    /// Records since the last content that had none: handshake messages, and what is empty.
+    idle: u32,
     /// The peer wants us to change keys, too.
     is_update_asked_for: bool,
     /// Records that a key seals at most.
     key_records_max: u64,
-    /// Nothing more can be read.
-    is_over: bool,
+    /// How it ended for whoever reads.
+    over: Option<Over>,
     /// Nothing more may be said.
     is_closed: bool,
 }
@@ -50,6 +50,14 @@ struct Direction {
     key: LessSafeKey,
     iv: [u8; NONCE_LEN],
     number: u64,
+}
+
+/// Nothing more can be read.
+#[derive(Clone, Copy)]
+enum Over {
+    /// The peer has said so.
+    Closed,
+    Failed,
 }
 
 /// A record without its header, decrypted.
@@ -69,10 +77,10 @@ impl Records {
             opening: Direction::new(rx)?,
             pending: Vec::new(),
             message: Vec::new(),
-            messages: 0,
+            idle: 0,
             is_update_asked_for: false,
             key_records_max: RECORDS_MAX,
-            is_over: false,
+            over: None,
             is_closed: false,
         })
     }
@@ -86,15 +94,19 @@ impl Records {
         send: &mut Vec<u8>,
     ) -> (usize, Result<Received, Error>) {
         let mut front = 0;
-        if self.is_over {
-            return (front, Err(Error::General("the connection is over".to_owned())));
+        match self.over {
+            None => {}
+            Some(Over::Closed) => return (front, Ok(Received::Closed)),
+            Some(Over::Failed) => {
+                return (front, Err(Error::General("the connection failed before".to_owned())));
+            }
         }
         let opened = self.open_all(input, content, &mut front);
         match &opened {
             Ok(Received::Open) => {}
-            Ok(Received::Closed) => self.is_over = true,
+            Ok(Received::Closed) => self.over = Some(Over::Closed),
             Err(error) => {
-                self.is_over = true;
+                self.over = Some(Over::Failed);
                 self.alert(alert_for(error), send);
             }
         }
@@ -136,8 +148,8 @@ impl Records {
             let start = at + HEADER_BYTES;
             let range = start..start + plain.length;
             at += length;
-            if plain.kind == APPLICATION_DATA && self.message.is_empty() {
-                self.messages = 0;
+            if plain.kind == APPLICATION_DATA && plain.length > 0 && self.message.is_empty() {
+                self.idle = 0;
                 input.copy_within(range, *front);
                 *front += plain.length;
                 continue;
@@ -156,11 +168,12 @@ impl Records {
             // RFC 8446 §5.1: nothing stands between the parts of a handshake message.
             return Err(PeerMisbehaved::MessageInterleavedWithHandshakeMessage.into());
         }
+        self.idle = if kind == APPLICATION_DATA && !octets.is_empty() { 0 } else { self.idle + 1 };
+        if self.idle > IDLE_MAX {
+            return Err(PeerMisbehaved::TooManyEmptyFragments.into());
+        }
         match kind {
-            APPLICATION_DATA => {
-                self.messages = 0;
-                content(octets);
-            }
+            APPLICATION_DATA => content(octets),
             ALERT => {
                 let [_, description] = octets else {
                     return Err(InvalidMessage::MessageTooShort.into());
@@ -190,11 +203,6 @@ impl Records {
     fn take_messages(&mut self, octets: &[u8]) -> Result<(), Error> {
         if octets.is_empty() {
             return Err(InvalidMessage::InvalidEmptyPayload.into());
-        }
-        // Of records as well, which may hold an octet of a message each.
-        self.messages += 1;
-        if self.messages > MESSAGES_MAX {
-            return Err(PeerMisbehaved::TooManyKeyUpdateRequests.into());
         }
         self.message.extend_from_slice(octets);
         while let [kind, rest @ ..] = self.message.as_slice()
@@ -421,7 +429,7 @@ const RECORDS_MAX: u64 = 1 << 24;
 /// A ticket is the longest that comes now, and has at most 64 KiB and some octets.
 const MESSAGE_BYTES_MAX: usize = 0x1_1000;
 /// Honest peers send a few tickets at the beginning, and key updates far apart.
-const MESSAGES_MAX: u32 = 32;
+const IDLE_MAX: u32 = 32;
 
 #[cfg(test)]
 mod tests {

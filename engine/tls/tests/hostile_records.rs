@@ -245,3 +245,16 @@ fn a_flood_of_messages_without_content_is_refused() {
     }
     assert!(taken <= 32, "{taken}");
 }
+
+#[test]
+fn a_flood_of_records_without_content_is_refused() {
+    // Nothing at all, and "the user has cancelled".
+    for plaintext in [&[23_u8][..], &[1, 90, 21]] {
+        let (mut server, mut forger) = forged();
+        let refused = (0..1000).position(|_| {
+            let mut record = forger.record(plaintext);
+            server.receive(&mut record, &mut Vec::new(), &mut Vec::new()).is_err()
+        });
+        assert!(refused.is_some_and(|number| number <= 32), "{plaintext:?}: {refused:?}");
+    }
+}

@@ -27,6 +27,17 @@ struct Ends {
 impl Ends {
     /// `is_server`: our end.
     fn new(suite: SupportedCipherSuite, is_server: bool, tickets: usize) -> Self {
+        let mut ends = Self::begun(suite, is_server, tickets);
+        while ends.ours.is_handshaking() || ends.theirs.is_handshaking() {
+            assert!(ends.carry_to_us(usize::MAX).is_empty());
+        }
+        // Tickets come after it.
+        assert!(ends.carry_to_us(usize::MAX).is_empty());
+        ends
+    }
+
+    /// Before the handshake, but for what a client says first.
+    fn begun(suite: SupportedCipherSuite, is_server: bool, tickets: usize) -> Self {
         let issued = rcgen::generate_simple_self_signed(vec!["a.example".to_owned()]).expect("a certificate");
         let (certificate, key) = (issued.cert.der().clone(), issued.signing_key.serialize_der());
         let identity = Identity::new(vec![certificate.clone()], &key).expect("a key");
@@ -63,11 +74,6 @@ impl Ends {
         let mut send = Vec::new();
         ends.ours.receive(&mut [], &mut Vec::new(), &mut send).expect("it begins");
         ends.carry_to_them(&send);
-        while ends.ours.is_handshaking() || ends.theirs.is_handshaking() {
-            assert!(ends.carry_to_us(usize::MAX).is_empty());
-        }
-        // Tickets come after it.
-        assert!(ends.carry_to_us(usize::MAX).is_empty());
         ends
     }
 
@@ -196,4 +202,30 @@ fn content_stays_where_it_was_read() {
         arrived.extend_from_slice(&part[..found.front]);
     }
     assert!(arrived == sent);
+}
+
+#[test]
+fn keys_that_are_changed_in_the_same_breath_as_the_handshake_ends_are_changed_here_too() {
+    for step in [usize::MAX, 1, 40] {
+        let mut ends = Ends::begun(SUITES[0], true, 0);
+        // Their last word of the handshake stays behind, until more is said.
+        let mut flight = Vec::new();
+        while ends.theirs.is_handshaking() {
+            let mut records = Vec::new();
+            while ends.theirs.wants_write() {
+                ends.theirs.write_tls(&mut records).expect("into memory");
+            }
+            flight.clear();
+            for chunk in records.chunks_mut(1000) {
+                ends.ours.receive(chunk, &mut Vec::new(), &mut flight).expect("valid");
+            }
+            ends.carry_to_them(&flight);
+        }
+        assert!(ends.ours.is_handshaking());
+        ends.theirs.refresh_traffic_keys().expect("TLS 1.3");
+        ends.they_say(&octets(1000), step);
+        let update_bytes = 5 + 5 + 17;
+        assert_eq!(ends.we_say(&octets(100)), update_bytes + 100 + 5 + 17);
+        ends.they_say(&octets(100_000), step);
+    }
 }

@@ -15,14 +15,18 @@ use crate::exit::Failure;
 pub struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
-    /// Catches SIGINT, SIGTERM, and SIGHUP (the terminal was closed) from now on.
+    /// Catches SIGINT, SIGTERM, and SIGHUP (the terminal was closed) from now on; SIGHUP not under `nohup`.
     pub fn catch() -> Result<Self, Failure> {
         let flag = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
+        for signal in [SIGINT, SIGTERM] {
             // First what ends the program at the second signal, then what notes the first one.
             signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&flag))
                 .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&flag)))
                 .map_err(cannot)?;
+        }
+        if !is_ignored(SIGHUP) {
+            // It may come twice, from the system and from the shell.
+            signal_hook::flag::register(SIGHUP, Arc::clone(&flag)).map_err(cannot)?;
         }
         Ok(Self(flag))
     }
@@ -35,6 +39,14 @@ impl Interrupt {
     pub fn check(&self) -> Result<(), Failure> {
         if self.came() { Err(Failure::refused("interrupted")) } else { Ok(()) }
     }
+}
+
+/// Whether whoever has started us wants a signal to be ignored.
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
+    mask >> (signal - 1) & 1 == 1
 }
 
 /// Sends the name of each signal that comes.

@@ -345,6 +345,16 @@ impl Link {
         if let Some(recorder) = self.receiving.as_mut().and_then(|receiving| receiving.recorder.as_mut()) {
             recorder.add(Stage::Tls, began.elapsed());
         }
+        let end = match end {
+            None => None,
+            Some(Ok(())) => Some(Ok(())),
+            Some(Err(error)) => {
+                // The alert tells the peer why, and nothing that is said to the content is heard any more.
+                self.flush().await;
+                self.end_with(EndSessionReason::UNSPECIFIED, false, format!("TLS failed: {error}"));
+                Some(Err(error))
+            }
+        };
         self.digest(&content, deframer).await;
         self.digest(octets.get(..front).unwrap_or_default(), deframer).await;
         if self.receiving.is_some() {
@@ -353,11 +363,7 @@ impl Link {
         match end {
             None => {}
             Some(Ok(())) => self.session.on_disconnected(Instant::now()),
-            Some(Err(error)) => {
-                // The alert tells the peer why.
-                self.flush().await;
-                self.on_tls_failed(&error);
-            }
+            Some(Err(error)) => self.on_tls_failed(&error),
         }
     }
 

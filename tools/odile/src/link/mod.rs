@@ -76,7 +76,7 @@ fn test(context: &Context, args: &LinkTestArgs) -> Result<Exit, Failure> {
     let options = args.tuning.apply(Options { pool_blocks: POOL_BLOCKS_HERE, ..Options::default() });
     refuse_unable(&options).map_err(Failure::usage)?;
     if args.target != HERE {
-        let partner = partner(context, &args.target)?;
+        let partner = partner(context, &args.target);
         let far = far(args, partner.as_deref())?;
         let windows = windows(args, partner.as_deref())?;
         return measure(context, args, &windows, Tester { far, options, interrupt: &interrupt });
@@ -100,12 +100,15 @@ fn test(context: &Context, args: &LinkTestArgs) -> Result<Exit, Failure> {
     })
 }
 
-/// The partner of that name, if there is a station here that has one.
-fn partner(context: &Context, name: &str) -> Result<Option<Arc<Partner>>, Failure> {
+/// The partner of that name, if there is a station here that has one. A host can be measured without.
+fn partner(context: &Context, name: &str) -> Option<Arc<Partner>> {
     match context.home.load() {
-        Ok(configuration) => Ok(configuration.partner(name).ok().cloned()),
-        Err(StationError::NoStation { .. }) => Ok(None),
-        Err(error) => Err(error.into()),
+        Ok(configuration) => configuration.partner(name).ok().cloned(),
+        Err(StationError::NoStation { .. }) => None,
+        Err(error) => {
+            context.note(&format!("{name} is taken for a host, as partners cannot be read: {error}"));
+            None
+        }
     }
 }
 
@@ -119,7 +122,7 @@ fn far(args: &LinkTestArgs, partner: Option<&Partner>) -> Result<Far, Failure> {
                 Failure::usage(text)
             })?;
             // The port is the one of its station: a measurement has its own.
-            tester::resolve(&address.host, PLAIN_PORT)?
+            tester::resolve_host(&address.host, PLAIN_PORT)?
         }
     };
     let plain = args.plain_port.map_or(plain, |port| SocketAddr::new(plain.ip(), port));
@@ -249,7 +252,12 @@ fn points(args: &LinkTestArgs, windows: &Windows, has_kit: bool) -> Result<Vec<P
         return Err(Failure::usage(text));
     }
     if args.sweep {
-        return Ok(one_by_one(transports.first().copied().unwrap_or(Transport::Plain), has_kit));
+        let transport = transports.first().copied().unwrap_or(Transport::Plain);
+        let mut base = Point::base(Direction::Send, transport);
+        if let (Some(buffer_octets), Some(credit)) = (windows.buffers.first(), windows.credits.first()) {
+            base = Point { buffer_octets: *buffer_octets, credit: *credit, ..base };
+        }
+        return Ok(one_by_one(base, has_kit));
     }
     let mut points = Vec::new();
     for &direction in &args.direction {
@@ -276,8 +284,7 @@ fn points(args: &LinkTestArgs, windows: &Windows, has_kit: bool) -> Result<Vec<P
 }
 
 /// The base, and what differs from it in one thing.
-fn one_by_one(transport: Transport, has_kit: bool) -> Vec<Point> {
-    let base = Point::base(Direction::Send, transport);
+fn one_by_one(base: Point, has_kit: bool) -> Vec<Point> {
     let services = |sign, compress, encrypt| LinkServices { sign, compress, encrypt };
     let mut points = vec![
         base,

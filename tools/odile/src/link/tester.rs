@@ -1,6 +1,6 @@
 //! The near end: sends and asks for files, and puts together what both ends saw.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -315,9 +315,23 @@ impl Point {
 }
 
 /// `HOST` or `HOST:PORT`, resolved once, so that a wrong name shows before anything is started.
-pub fn resolve(host: &str, port: u16) -> Result<SocketAddr, Failure> {
-    let found = host.to_socket_addrs().or_else(|_| (host, port).to_socket_addrs());
-    let found: Vec<_> = found.map_err(|error| Failure::unreachable(format!("{host}: {error}")))?.collect();
+pub fn resolve(target: &str, port: u16) -> Result<SocketAddr, Failure> {
+    // The last group of an IPv6 address is no port.
+    if target.parse::<IpAddr>().is_err()
+        && let Ok(found) = target.to_socket_addrs()
+    {
+        return chosen(target, found.collect());
+    }
+    resolve_host(target, port)
+}
+
+/// The same, for a host alone.
+pub fn resolve_host(host: &str, port: u16) -> Result<SocketAddr, Failure> {
+    let found = (host, port).to_socket_addrs();
+    chosen(host, found.map_err(|error| Failure::unreachable(format!("{host}: {error}")))?.collect())
+}
+
+fn chosen(host: &str, found: Vec<SocketAddr>) -> Result<SocketAddr, Failure> {
     // `odile link serve` listens on IPv4, if it is not told otherwise.
     let chosen = found.iter().find(|address| address.is_ipv4()).or(found.first());
     chosen.copied().ok_or_else(|| Failure::unreachable(format!("{host} has no address")))
@@ -347,3 +361,18 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 const FILE_LIMIT: Duration = Duration::from_secs(7200);
 const REPORT_LIMIT: Duration = Duration::from_secs(10);
 const CALL_EVERY: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_address_keeps_its_last_group() {
+        let address = |text: &str| text.parse::<SocketAddr>().unwrap();
+        assert_eq!(resolve("2001:db8::10:20", 3305).unwrap(), address("[2001:db8::10:20]:3305"));
+        assert_eq!(resolve("[2001:db8::10]:20", 3305).unwrap(), address("[2001:db8::10]:20"));
+        assert_eq!(resolve("192.0.2.7", 3305).unwrap(), address("192.0.2.7:3305"));
+        assert_eq!(resolve("192.0.2.7:20", 3305).unwrap(), address("192.0.2.7:20"));
+        assert_eq!(resolve_host("2001:db8::10:20", 3305).unwrap(), address("[2001:db8::10:20]:3305"));
+    }
+}
