@@ -176,9 +176,11 @@ fn move_packed(bench: &Bench, kind: &str, source: &Path, octets: u64) {
         Stations::start(bench.on_disk(), &terms, setting)
     };
     let (mut packed, mut as_it_is) = (start("compress = \"required\"\n"), start(""));
+    let mut preferred = start("compress = \"preferred\"\n");
     let pigz = bench.peer("pigz", || PIGZ.find());
     let mut contestants = vec![
         Contestant::new("Odile, compressed", || packed.turn(source)),
+        Contestant::new("Odile, compressed if samples say so", || preferred.turn(source)),
         Contestant::new("Odile, as it is", || as_it_is.turn(source)),
     ];
     let pipe = pigz.as_ref().map(|pigz| Contestant::new("pigz -1 | pigz -d", || piped(bench, pigz, source)));

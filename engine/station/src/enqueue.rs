@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use jiff::Zoned;
 use odile_catalog::{AfterDelivery, NewOutbound, SourceIdentity};
 use odile_envelope::Services;
-use odile_partner::{FileServices, Partner, Purpose, ServiceWish};
+use odile_envelope::deflate::{ChunkCompressor, CompressionLevel};
+use odile_partner::{FileServices, Partner, Purpose, ServiceWish, Usage};
 use odile_transfer::{blocks_of, checked_dataset_name, dataset_name_from};
 use odile_uring::{Source, SyntheticFile};
 use odile_wire::command::FileFormat;
@@ -89,7 +90,11 @@ impl SendRequest {
         }
         let original_name = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let (format, record_size) = self.records(identity.size).map_err(cannot)?;
-        let services = partner.send.decide(&self.services).map_err(cannot)?;
+        let mut services = partner.send.decide(&self.services).map_err(cannot)?;
+        let is_free = self.services.compress.is_none() && partner.send.compress == Usage::Preferred;
+        if services.services.compress && is_free && !compression_pays(&source, identity.size) {
+            services.services.compress = false;
+        }
         let most = FILE_SIZE_BLOCKS_MAX - ENVELOPE_BLOCKS_MAX;
         if services.services != Services::NONE && blocks_of(identity.size) > most {
             return Err(cannot(format!(
@@ -216,9 +221,61 @@ fn stamps_now() -> (DateStamp, TimeStamp) {
     }
 }
 
+/// Whether places all over a file become a tenth shorter, and therefore it as well. Compressing what does not takes several
+/// times as long as sending it. A file that cannot be read is found out later.
+fn compression_pays(source: &Source, size: u64) -> bool {
+    let Ok(mut compressor) = ChunkCompressor::new(CompressionLevel::FASTEST) else { return true };
+    let (mut plain, mut packed) = (vec![0; SAMPLE_BYTES], Vec::new());
+    let Some(last) = size.checked_sub(SAMPLE_BYTES as u64) else { return true };
+    let mut packed_bytes = 0;
+    for sample in 0..SAMPLES {
+        let position = u128::from(last) * u128::from(sample) / u128::from(SAMPLES - 1);
+        let position = u64::try_from(position).unwrap_or(last);
+        if source.read_at(position, &mut plain).is_err() {
+            return true;
+        }
+        match compressor.compress(&plain, &mut packed) {
+            Ok(chunk) => packed_bytes += chunk.packed_bytes as u64,
+            Err(_) => return true,
+        }
+    }
+    packed_bytes * 10 <= SAMPLES * SAMPLE_BYTES as u64 * 9
+}
+
+/// Together 1 MiB, which takes some milliseconds.
+const SAMPLES: u64 = 16;
+const SAMPLE_BYTES: usize = 64 << 10;
+
 /// More than an envelope can add to the largest file: headers of segments and chunks, 5 octets for each 64 KiB of what
 /// does not compress.
 const ENVELOPE_BLOCKS_MAX: u64 = FILE_SIZE_BLOCKS_MAX / 1000;
 
 /// SFIDLRECL has five digits.
 const RECORD_SIZE_MAX: u32 = 99_999;
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn compression_pays_where_most_of_a_file_becomes_shorter() {
+        let mut noise = vec![0; 2 << 20];
+        crate::entropy::fill(&mut noise);
+        let text = b"#42=CARTESIAN_POINT('',(1.5,2.5,3.5));\n".repeat(50_000);
+        let pays = |parts: &[&[u8]]| {
+            let mut file = tempfile::NamedTempFile::new().unwrap();
+            file.write_all(&parts.concat()).unwrap();
+            let source = Source::open(file.path(), 0).unwrap();
+            compression_pays(&source, source.identity().size)
+        };
+        assert!(pays(&[&text]));
+        assert!(!pays(&[&noise]));
+        // A header does not change it, half of the file does.
+        assert!(!pays(&[&text[..10_000], &noise]));
+        assert!(pays(&[&text, &noise]));
+        // What is short is not worth a look.
+        assert!(pays(&[&noise[..1000]]) && pays(&[]));
+    }
+}

@@ -166,6 +166,7 @@ const REST: &str = r#"
 #signed_receipt = "optional"
 # Cipher suite, 1 to 10: 4 is AES-256 with SHA-256, 6 is AES-256 with SHA-512.
 #suite = 4
+# With compress = "preferred", files of which samples do not become a tenth shorter go as they are.
 # How hard to compress, 1 (fast) to 12 (small).
 #compression_level = 1
 # Does our certificate travel with our signatures? Partners have it already.
