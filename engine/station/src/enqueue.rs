@@ -227,9 +227,10 @@ fn compression_pays(source: &Source, size: u64) -> bool {
     let Ok(mut compressor) = ChunkCompressor::new(CompressionLevel::FASTEST) else { return true };
     let (mut plain, mut packed) = (vec![0; SAMPLE_BYTES], Vec::new());
     let Some(last) = size.checked_sub(SAMPLE_BYTES as u64) else { return true };
+    let samples = SAMPLES_MAX.min(size / SAMPLE_BYTES as u64);
     let mut packed_bytes = 0;
-    for sample in 0..SAMPLES {
-        let position = u128::from(last) * u128::from(sample) / u128::from(SAMPLES - 1);
+    for sample in 0..samples {
+        let position = u128::from(last) * u128::from(sample) / u128::from(samples - 1).max(1);
         let position = u64::try_from(position).unwrap_or(last);
         if source.read_at(position, &mut plain).is_err() {
             return true;
@@ -239,11 +240,11 @@ fn compression_pays(source: &Source, size: u64) -> bool {
             Err(_) => return true,
         }
     }
-    packed_bytes * 10 <= SAMPLES * SAMPLE_BYTES as u64 * 9
+    packed_bytes * 10 <= samples * SAMPLE_BYTES as u64 * 9
 }
 
-/// Together 1 MiB, which takes some milliseconds.
-const SAMPLES: u64 = 16;
+/// Together at most 1 MiB, which takes some milliseconds.
+const SAMPLES_MAX: u64 = 16;
 const SAMPLE_BYTES: usize = 64 << 10;
 
 /// More than an envelope can add to the largest file: headers of segments and chunks, 5 octets for each 64 KiB of what

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use odile_catalog::OutboundState;
 use odile_partner::PartnerName;
@@ -28,18 +28,22 @@ pub(crate) async fn watch(shared: Arc<Shared>, shard: Shard) {
     while !shared.is_stopping() {
         let (look_at, mut seen_before) = (Arc::clone(&shared), std::mem::take(&mut seen));
         let looked = shard.workers.run(move || {
-            look(&look_at, &mut seen_before);
-            seen_before
+            let is_more = look(&look_at, &mut seen_before);
+            (seen_before, is_more)
         });
-        seen = looked.await.unwrap_or_default();
+        let is_more;
+        (seen, is_more) = looked.await.unwrap_or_default();
+        let wait = if is_more { Duration::ZERO } else { LOOK_EVERY };
         tokio::select! {
-            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = tokio::time::sleep(wait) => {}
             _ = stop.changed() => {}
         }
     }
 }
 
-fn look(shared: &Shared, seen: &mut Seen) {
+/// Takes what is ready. True if that took so long that the rest waits for the next look: files on their way need the worker.
+fn look(shared: &Shared, seen: &mut Seen) -> bool {
+    let (mut taking, mut is_more) = (Duration::ZERO, false);
     let mut present = Seen::new();
     for name in shared.configuration.partners.keys() {
         let folder = shared.home.outbox(name);
@@ -57,13 +61,20 @@ fn look(shared: &Shared, seen: &mut Seen) {
             let Ok(Some(identity)) = odile_uring::quiet_file(&path) else { continue };
             if seen.get(&path) == Some(&identity) {
                 present.insert(path, identity);
-            } else if has_rested(&identity, shared.configuration.station.outbox_quiet_seconds) {
+            } else if !has_rested(&identity, shared.configuration.station.outbox_quiet_seconds) {
+                // Its time comes.
+            } else if taking > TAKE_FOR {
+                is_more = true;
+            } else {
+                let began = Instant::now();
                 take(shared, name, &path, identity);
+                taking += began.elapsed();
                 present.insert(path, identity);
             }
         }
     }
     *seen = present;
+    is_more
 }
 
 fn take(shared: &Shared, name: &PartnerName, path: &Path, identity: SourceIdentity) {
@@ -117,3 +128,4 @@ fn has_rested(identity: &SourceIdentity, quiet_seconds: u32) -> bool {
 }
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+const TAKE_FOR: Duration = Duration::from_millis(250);

@@ -137,7 +137,11 @@ impl<I, O> Slot<I, O> {
 
 impl<I, O> Slot<I, O> {
     fn begin(&self) -> Option<I> {
-        match std::mem::replace(&mut self.lock().0, State::Begun) {
+        let mut held = self.lock();
+        if !matches!(held.0, State::Waiting(_)) {
+            return None;
+        }
+        match std::mem::replace(&mut held.0, State::Begun) {
             State::Waiting(input) => Some(input),
             _ => None,
         }
@@ -175,8 +179,9 @@ impl<I: Send + 'static, O: Send + 'static> Run for Slot<I, O> {
 
 fn run_batch<I: Send + 'static, O: Send + 'static>(errands: &[Arc<dyn Run>]) {
     let slots = errands.iter().filter_map(|errand| errand.as_any().downcast_ref::<Slot<I, O>>());
+    let mut slots = slots.peekable();
+    let Some(together) = slots.peek().and_then(|slot| slot.together) else { return };
     let (slots, batch): (Vec<_>, Vec<_>) = slots.filter_map(|slot| Some((slot, slot.begin()?))).unzip();
-    let Some(together) = slots.first().and_then(|slot| slot.together) else { return };
     // A panic ends this batch, not the worker.
     let outcomes = catch_unwind(AssertUnwindSafe(|| (together.work)(batch))).unwrap_or_default();
     let outcomes = outcomes.into_iter().map(State::Done).chain(std::iter::repeat_with(|| State::Failed));

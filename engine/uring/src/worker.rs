@@ -82,8 +82,8 @@ impl Workers {
                 // A panic ends this batch, not the worker: the sender is dropped, which the caller sees.
                 let _ = catch_unwind(AssertUnwindSafe(|| batch.help(&done)));
             }));
-            // A full queue is no trouble: this thread does it all.
-            if self.handle.0.put(job).is_err() {
+            // If all are busy, this thread does it all.
+            if !self.handle.0.offer(job) {
                 break;
             }
         }
@@ -169,6 +169,18 @@ impl Queue {
         drop(jobs);
         self.is_there_more.notify_one();
         Ok(())
+    }
+
+    /// Takes help that is of no use later, unless there is work enough for all: it must not fill the queue.
+    fn offer(&self, job: Job) -> bool {
+        let mut jobs = self.jobs();
+        let is_wanted = jobs.waiting.len() < self.threads;
+        if is_wanted {
+            jobs.waiting.push_back(job);
+            drop(jobs);
+            self.is_there_more.notify_one();
+        }
+        is_wanted
     }
 
     /// Waits for the next job, and takes what goes with it. None: there are no handles any more.

@@ -301,7 +301,8 @@ impl Pump {
 
     /// What fills blocks on workers.
     pub(super) fn filling(&self) -> Errand<Empty, Full> {
-        if self.departure.weaves() {
+        // One that has to catch up first would hold up the others.
+        if self.departure.weaves() && !self.departure.is_catching_up() {
             return Errand::together(&self.workers, Self::fill, LANES_MAX, Self::fill_together);
         }
         Errand::new(&self.workers, Self::fill)

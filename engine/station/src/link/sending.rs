@@ -392,24 +392,37 @@ impl Link {
             recorder.add(stage, for_framing.max(for_writing));
             recorder.buffers(promised, for_framing.max(for_writing));
         }
+        let mut has_failed = false;
         if let Some((written, block, _)) = written {
             flow.free.push(block);
-            if written.is_err() {
-                self.on_write_failed();
-                return Ok(());
-            }
-            self.session.touch(Instant::now());
+            has_failed = written.is_err();
         }
-        if let Some(framed) = framed {
-            let Full { pump, block, filled } = framed.map_err(|error| Halt::Passing(error.to_string()))?;
-            sending.meter.set(pump.source_position());
-            flow.pump = Some(pump);
-            let Filled { length, buffers } = filled.map_err(Halt::of_pump)?;
-            if buffers == 0 {
-                flow.free.push(block);
-            } else {
-                flow.ready = Some(Ready { block, length, buffers });
+        // The pump comes back first, whatever else went wrong: it knows where another attempt can go on.
+        let mut halt = None;
+        match framed {
+            None => {}
+            Some(Err(error)) => halt = Some(Halt::Passing(error.to_string())),
+            Some(Ok(Full { pump, block, filled })) => {
+                sending.meter.set(pump.source_position());
+                flow.pump = Some(pump);
+                match filled {
+                    Ok(Filled { length, buffers: buffers @ 1.. }) => {
+                        flow.ready = Some(Ready { block, length, buffers });
+                    }
+                    Ok(_) => flow.free.push(block),
+                    Err(error) => halt = Some(Halt::of_pump(error)),
+                }
             }
+        }
+        if has_failed {
+            self.on_write_failed();
+            return Ok(());
+        }
+        if let Some(halt) = halt {
+            return Err(halt);
+        }
+        if promised > 0 {
+            self.session.touch(Instant::now());
         }
         self.keep_up().await;
         self.close_if_finished().await
@@ -614,9 +627,10 @@ impl Link {
     /// The last checkpoint of an attempt, at its very end. Gives the octets of the transmitted file that were sent, if
     /// that is durable.
     async fn keep_at_the_end(&mut self, outbound: &Outbound, flow: Flow) -> Option<u64> {
-        let Flow { pump: Some(pump), mut keeping, .. } = flow else { return None };
+        let Flow { pump, mut keeping, .. } = flow;
+        // Nothing is written any more when the next attempt begins.
         let mut written = keeping.settle().await;
-        if written.is_ok() {
+        if let (Some(pump), true) = (pump, written.is_ok()) {
             let (measured, position) = (pump.measured(), pump.transmitted_position());
             keeping.begin(pump.checkpoint(), measured, position);
             written = match (keeping.settle().await, written) {
