@@ -15,9 +15,13 @@ pub fn run(bench: &Bench) {
     let terms = Terms { transport: Transport::Tls, send: "", identities: Some(bench.keys()) };
     let setting = Setting { is_discarding: true, ..Setting::default() };
     let mut stations = Stations::start(bench.on_disk(), &terms, setting);
+    let mut plain = Stations::start(bench.on_disk(), &Terms::PLAIN, setting);
     let web = bench.peer("nginx and curl", || Web::start(bench.folder(), bench.cores));
     let file = source.file_name().expect("it has a name").to_string_lossy().into_owned();
-    let mut contestants = vec![Contestant::new("Odile, TLS 1.3", || stations.turn(&source))];
+    let mut contestants = vec![
+        Contestant::new("Odile, TLS 1.3", || stations.turn(&source)),
+        Contestant::new("Odile, plain", || plain.turn(&source)),
+    ];
     for (name, scheme) in
         [("nginx + curl, TLS 1.3", Scheme::Https), ("nginx + curl, in the clear", Scheme::Http)]
     {
